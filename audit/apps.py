@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class AuditConfig(AppConfig):
+    """Evidence: knows nothing of tokens and holds no key to clear data."""
+
+    name = "audit"

@@ -1,0 +1,69 @@
+"""What the vault refuses, and why. The docstring is the message and says how to mend it; none holds a clear value."""
+
+
+class VaultError(Exception):
+    """The vault refused an act."""
+
+    def __init__(self, detail: str = "") -> None:
+        message = " ".join((self.__doc__ or "").split())
+        super().__init__(f"{message} ({detail})" if detail else message)
+
+
+class NotUnique(VaultError):
+    """Something of that name is there already: choose another, or change the one that exists."""
+
+
+class BadEnterprise(VaultError):
+    """An enterprise can't be made or changed so."""
+
+
+class NoFreeToken(VaultError):
+    """No free token was found: give this country longer mobile tokens."""
+
+
+class BadSubscriberKey(VaultError):
+    """A subscriber key has 1 to 254 characters without control characters."""
+
+
+class IdentifierAsKey(BadSubscriberKey):
+    """The subscriber key is itself an address or a number, which defeats tokenization: Marketing Cloud stores it.
+
+    Use a key that names nobody, or leave the key out and let one be derived; an enterprise can also be set to
+    accept such keys.
+    """
+
+
+class BadClient(VaultError):
+    """An API client can't be made or changed so."""
+
+
+class BadNetwork(BadClient):
+    """That is no network: write a CIDR such as 203.0.113.0/24, or one address."""
+
+
+class TwoSecretsLive(BadClient):
+    """The client has two live secrets already: retire the one that is no longer used, then add another."""
+
+
+class LastSecret(BadClient):
+    """This is the client's last live secret: add another first, or switch the client off."""
+
+
+class SecretRetired(BadClient):
+    """That secret was retired before."""
+
+
+class BadOptOut(VaultError):
+    """An opt-out can't be recorded so."""
+
+
+class AmbiguousNumber(BadOptOut):
+    """The number can be read in two ways: write it with a plus and its country calling code."""
+
+
+class UnknownToken(BadOptOut):
+    """No such token was given out here, and nobody has an address on the token domain: check it for a slip."""
+
+
+class SourceIdReused(BadOptOut):
+    """The source sent this id before for somebody or something else: give each opt-out an id of its own."""

@@ -1,0 +1,29 @@
+"""The vault's tables. Every row belongs to one enterprise (decision 1)."""
+
+from tokens.crypto.keyset import DataKey, IndexVersion
+from tokens.models.bulk import BulkChunk, BulkJob, BulkReject
+from tokens.models.clients import AllowedNetwork, ApiClient, BudgetUse, ClientSecret
+from tokens.models.consent import ConsentEvent, Suppression
+from tokens.models.contacts import AttributeSet, Contact, ContactMapping
+from tokens.models.enterprises import BusinessUnit, Enterprise
+from tokens.models.mappings import Mapping
+
+__all__ = [
+    "AllowedNetwork",
+    "ApiClient",
+    "AttributeSet",
+    "BudgetUse",
+    "BulkChunk",
+    "BulkJob",
+    "BulkReject",
+    "BusinessUnit",
+    "ClientSecret",
+    "ConsentEvent",
+    "Contact",
+    "ContactMapping",
+    "DataKey",
+    "Enterprise",
+    "IndexVersion",
+    "Mapping",
+    "Suppression",
+]

@@ -1,0 +1,70 @@
+"""A person by blind index: consent outlives erasure, so nothing here needs a mapping or a clear value."""
+
+from dataclasses import dataclass
+
+from tokens.crypto.errors import CannotOpen
+from tokens.crypto.keyring import keyring
+from tokens.formats.kinds import Kind
+from tokens.formats.normalise import normalise
+from tokens.formats.typed_numbers import readings
+from tokens.models import Enterprise, Mapping
+from tokens.models.mappings import State
+
+
+@dataclass(frozen=True, slots=True)
+class BlindIndexes:
+    """The blind indexes of one value, as (version, digest), the newest last."""
+
+    by_version: tuple[tuple[int, bytes], ...]
+
+    @property
+    def version(self) -> int:
+        return self.by_version[-1][0]
+
+    @property
+    def current(self) -> bytes:
+        return self.by_version[-1][1]
+
+    @property
+    def digests(self) -> list[bytes]:
+        return [digest for _, digest in self.by_version]
+
+    def has(self, digest: bytes | memoryview) -> bool:
+        """Whether `digest` is this value's under any version."""
+        return bytes(digest) in self.digests
+
+
+def of_value(enterprise: Enterprise, kind: Kind, value: str) -> BlindIndexes:
+    """The blind indexes under every live version of an address, or of E.164 digits. Raises InvalidValue."""
+    ring = keyring(enterprise.pk)
+    # A version that another process made live a moment ago must not be missed: nothing reads the old one again.
+    ring.refresh(force=True)
+    versions = ring.live_versions()
+    forms = {one.normalisation: normalise(kind, value, version=one.normalisation) for one in versions}
+    return BlindIndexes(tuple((one.number, one.digest(kind, forms[one.normalisation])) for one in versions))
+
+
+def of_typed(enterprise: Enterprise, kind: Kind, typed: str, *, home: str) -> list[BlindIndexes]:
+    """Those of each value that a person can have meant; more than one only for a number. Raises InvalidValue."""
+    values = [typed] if kind == Kind.EMAIL else readings(typed, home)
+    return [of_value(enterprise, kind, value) for value in values]
+
+
+def of_mapping(mapping: Mapping) -> BlindIndexes:
+    """Those that the mapping names and, while its value can be opened, those of every live version."""
+    stored = {
+        version: bytes(digest)
+        for version, digest in (
+            (mapping.index_version_0, mapping.blind_index_0),
+            (mapping.index_version_1, mapping.blind_index_1),
+        )
+        if version is not None and digest is not None
+    }
+    if mapping.state == State.ACTIVE:
+        try:
+            live = of_value(mapping.enterprise, Kind(mapping.kind), mapping.value.open())
+        except CannotOpen:
+            pass  # the alarm is Resolve's; an opt-out must not wait for a key
+        else:
+            stored |= dict(live.by_version)
+    return BlindIndexes(tuple(sorted(stored.items())))

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class PortalConfig(AppConfig):
+    """The Django project: roles, sign-in, pages, onboarding commands."""
+
+    name = "portal"
+
+    def ready(self) -> None:
+        # The Celery application becomes the current one, so that web and commands ring the right doorbell.
+        from portal import celery, database_roles, sign_in  # noqa: F401
+
+        post_migrate.connect(database_roles.grant_after_migrate, sender=self)
+        sign_in.connect()

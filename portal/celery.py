@@ -1,0 +1,10 @@
+"""The Celery application. It carries ids and wakes workers; PostgreSQL is the queue of record (decision 10)."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["tokens.bulk"])

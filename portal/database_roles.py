@@ -1,0 +1,77 @@
+"""Two database roles (decision 8): the owner migrates and maintains, the app can't change evidence.
+
+Grants are given again after every migration, from the lists here, so that a new table is never wider than this.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+OWNER = "owner"
+
+# Tables by what the app's role may do with them; every table not named here gets EVERYDAY.
+EVERYDAY = "SELECT, INSERT, UPDATE, DELETE"
+# Some columns are fixed when their row is made. Triggers hold them too, but any session can tell pgtrigger's triggers
+# to stand aside (`SET pgtrigger.ignore`), so the app has no right to them either. A new column that may change is
+# added here.
+MAPPING_CHANGES = "state, value, index_version_0, index_version_1, blind_index_0, blind_index_1"
+ENTERPRISE_CHANGES = (
+    "name, default_region, mobile_token_digits, optout_blocks_resolve, identifier_keys_allowed, residue_days"
+)
+NARROWER = {
+    "audit_payloadentry": "SELECT, INSERT",
+    "audit_auditevent": "SELECT, INSERT",
+    "audit_sealqueueentry": "INSERT",
+    "tokens_consentevent": "SELECT, INSERT",
+    "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",
+    "tokens_contactmapping": "SELECT, INSERT, UPDATE",
+    "tokens_contact": "SELECT, INSERT, UPDATE",
+    "tokens_attributeset": "SELECT, INSERT, UPDATE",
+    "tokens_datakey": "SELECT, INSERT, UPDATE",
+    "tokens_indexversion": "SELECT, INSERT, UPDATE",
+    "tokens_enterprise": f"SELECT, INSERT, UPDATE ({ENTERPRISE_CHANGES})",
+    # Nothing lifts an opt-out yet, so nothing may take a row from what Resolve blocks.
+    "tokens_suppression": "SELECT, INSERT, UPDATE",
+    "tokens_budgetuse": "SELECT, INSERT",
+    "tokens_bulkjob": "SELECT, INSERT, UPDATE",
+    "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
+    "tokens_bulkreject": "SELECT, INSERT",
+    "django_migrations": "SELECT",
+}
+
+
+class OwnerMigrates:
+    """Database router: the schema changes through the alias `owner` only."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return db == OWNER
+
+
+def grant_after_migrate(sender: Any, using: str, **kwargs: Any) -> None:
+    """Signal handler of post_migrate."""
+    if using == OWNER:
+        grant(str(settings.DATABASES["default"]["USER"]))
+
+
+def grant(role: str) -> None:
+    """Give `role` exactly what the app needs on every table and sequence of the schema `public`.
+
+    Partitions get nothing of their own: rows are reached through their parent table.
+    """
+    app = sql.Identifier(role)
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, c.relispartition FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')"
+        )
+        tables = cursor.fetchall()
+        cursor.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(app))
+        for table, is_partition in tables:
+            name = sql.Identifier(table)
+            cursor.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(name, app))
+            if not is_partition:
+                rights = sql.SQL(NARROWER.get(table, EVERYDAY))
+                cursor.execute(sql.SQL("GRANT {} ON {} TO {}").format(rights, name, app))
+        cursor.execute(sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {}").format(app))

@@ -1,0 +1,39 @@
+"""One exchange: what happened, the facts, both bodies with clear values masked, and what was odd."""
+
+import uuid
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from audit import trail
+from audit.models import PayloadEntry
+from audit.trail import Target
+from audit.vocabulary import Action
+from portal.desk.log_bodies import as_curl, body_views, legend, oddities
+from portal.desk.verdicts import verdict
+from portal.desk.visit import Visit
+from portal.roles import Permission
+from tokens.models import Enterprise
+
+
+def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpResponse:
+    """GET /admin/log/<id>/; that somebody looked is recorded first."""
+    found = visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).first()
+    if found is None:
+        raise Http404
+    target = Target("entry", str(found.pk), f"{found.get_api_display()} {found.status}")
+    trail.record(Action.ENTRY_VIEWED, actor=visit.actor, enterprise_id=found.enterprise_id, target=target)
+    views = body_views(found)
+    context = {
+        "title": f"{found.get_api_display()} exchange",
+        "entry": found,
+        "verdict": verdict(found),
+        "bodies": views,
+        "legend": legend(views),
+        "oddities": oddities(found),
+        "curl": as_curl(found, views, f"{request.scheme}://{request.get_host()}"),
+        "permalink": request.build_absolute_uri(request.path),
+        "may_see_client": bool(found.client_id) and visit.may(Permission.VIEW_CLIENTS, found.enterprise_id),
+        "enterprise": Enterprise.objects.filter(pk=found.enterprise_id or 0).first(),
+    }
+    return render(request, "desk/log_entry.html", context)

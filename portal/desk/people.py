@@ -1,0 +1,163 @@
+"""Finding a person by exact value or token, and what is on record of them. Nobody can be browsed.
+
+What is looked for comes by POST, is looked up by its blind index, and is never shown again but as a mask.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_variables
+
+from audit import trail
+from audit.models import PayloadEntry
+from audit.trail import Target
+from audit.vocabulary import Action
+from portal.desk.keyset import Sheet, sheet
+from portal.desk.log import COLUMNS
+from portal.desk.masks import masked
+from portal.desk.patience import TookTooLong, patience
+from portal.desk.visit import Visit
+from portal.roles import Permission
+from tokens.formats.kinds import Kind
+from tokens.formats.mask import mask
+from tokens.models import Enterprise, Mapping
+from tokens.vault import find
+from tokens.vault.find import Found
+
+EXCHANGES_SHOWN_WITHOUT_MAPPING = 20
+
+
+class SearchForm(forms.Form):
+    """One field for all: what is meant is told by its looks."""
+
+    what = forms.CharField(
+        label="E-mail address, mobile number or token",
+        max_length=320,
+        help_text="The whole of it: there is no search by parts or names. "
+        "What you type goes into no address, log or history.",
+        widget=forms.TextInput(
+            {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "autofocus": True}
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What one enterprise knows of the value that was looked for."""
+
+    enterprise: Enterprise
+    found: Found
+    exchanges: list[PayloadEntry]
+
+
+def search_page(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """GET and POST /admin/people/"""
+    if request.method != "POST":
+        return render(request, "desk/people.html", {"title": "Find a person", "form": SearchForm()})
+    return search_people(request, visit)
+
+
+def search_everything(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """POST /admin/search/, the box on every page: a request id leads to its entry, all else is a person."""
+    what = request.POST.get("what", "").strip()
+    try:
+        entry_id = uuid.UUID(what)
+    except ValueError:
+        pass
+    else:
+        return _to_entry(request, visit, entry_id)
+    if visit.may(Permission.SEARCH_PEOPLE):
+        return search_people(request, visit.asking(Permission.SEARCH_PEOPLE))
+    messages.warning(request, "That is no request id, and your roles find request ids only.")
+    return redirect("admin:log")
+
+
+def _to_entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpResponse:
+    if visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).exists():
+        return redirect("admin:log-entry", entry_id)
+    messages.warning(request, f"The payload log has no entry {entry_id} that you may see.")
+    return redirect("admin:log")
+
+
+@sensitive_variables("what", "form")
+def search_people(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """Look in each enterprise that the person may search; a single mapping opens at once."""
+    form = SearchForm(request.POST)
+    context: dict[str, Any] = {
+        "title": "Find a person",
+        "form": form,
+        "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE),
+    }
+    if not form.is_valid():
+        return render(request, "desk/people.html", context)
+    what = form.cleaned_data["what"]
+    hits = [hit for enterprise in visit.enterprises if (hit := _look(enterprise, what, visit)) is not None]
+    if len(hits) == 1 and hits[0].found.mapping is not None:
+        return redirect("admin:person", hits[0].found.mapping.pk)
+    kind = Kind.EMAIL if "@" in what else Kind.MOBILE
+    context |= {"form": SearchForm(), "searched": True, "hits": hits, "masked": mask(kind, what)}
+    return render(request, "desk/people.html", context)
+
+
+@sensitive_variables("what")
+def _look(enterprise: Enterprise, what: str, visit: Visit) -> Hit | None:
+    found = find.search(enterprise, what)
+    exchanges = []
+    if found is not None and found.mapping is None and visit.may(Permission.VIEW_LOG, enterprise.pk):
+        rows = find.exchanges_of(enterprise, found).only(*COLUMNS)
+        exchanges = list(rows[:EXCHANGES_SHOWN_WITHOUT_MAPPING])
+    is_known = found is not None and (found.is_known or bool(exchanges))
+    trail.record(
+        Action.PERSON_SEARCHED,
+        actor=visit.actor,
+        enterprise_id=enterprise.pk,
+        target=Target("mapping", str(found.mapping.pk), found.mapping.token)
+        if found and found.mapping
+        else None,
+        details={"found": is_known},
+    )
+    return Hit(enterprise, found, exchanges) if found is not None and is_known else None
+
+
+def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
+    """GET /admin/people/<mapping id>/; that somebody looked is recorded first."""
+    mapping = (
+        Mapping.objects.select_related("enterprise")
+        .filter(pk=mapping_id, enterprise__in=visit.enterprise_ids)
+        .first()
+    )
+    if mapping is None:
+        raise Http404
+    trail.record(
+        Action.PERSON_VIEWED,
+        actor=visit.actor,
+        enterprise_id=mapping.enterprise_id,
+        target=Target("mapping", str(mapping.pk), mapping.token),
+    )
+    found = find.of_mapping(mapping)
+    may_see_log = visit.may(Permission.VIEW_LOG, mapping.enterprise_id)
+    page, too_slow = Sheet([], "", ""), False
+    if may_see_log:
+        try:
+            with patience():
+                page = sheet(find.exchanges_of(mapping.enterprise, found).only(*COLUMNS), request)
+        except TookTooLong:
+            too_slow = True
+    context = {
+        "title": "Person",
+        "mapping": mapping,
+        "kind": Kind(mapping.kind),
+        "masked": masked(mapping),
+        "found": found,
+        "sheet": page,
+        "too_slow": too_slow,
+        "may_see_log": may_see_log,
+        "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, mapping.enterprise_id),
+        "may_see_unsubscribes": visit.may(Permission.VIEW_UNSUBSCRIBES, mapping.enterprise_id),
+    }
+    return render(request, "desk/person.html", context)

@@ -1,0 +1,96 @@
+"""The frame around every page: navigation by role, the environment's name, the search box."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from portal.access import Grants, grants
+from portal.desk.pages import PAGES
+from portal.desk.visit import Visit
+from portal.models import User
+from portal.roles import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the navigation: shown to who holds its permission."""
+
+    section: str
+    title: str
+    icon: str
+    permission: Permission
+    url_name: str
+
+
+NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
+    ("", (Entry("start", "Start", "monitoring", Permission.VIEW_DASHBOARD, "index"),)),
+    (
+        "Evidence",
+        (
+            Entry("log", "Payload log", "receipt_long", Permission.VIEW_LOG, "log"),
+            Entry("events", "Event trail", "history", Permission.VIEW_EVENTS, "events"),
+        ),
+    ),
+    (
+        "People",
+        (
+            Entry("people", "Find a person", "person_search", Permission.SEARCH_PEOPLE, "people"),
+            Entry("unsubscribes", "Unsubscribes", "block", Permission.VIEW_UNSUBSCRIBES, "unsubscribes"),
+        ),
+    ),
+    ("Migration", (Entry("bulk", "Bulk jobs", "move_down", Permission.VIEW_BULK, "bulk"),)),
+    (
+        "Connections",
+        (
+            Entry("clients", "API clients", "key", Permission.VIEW_CLIENTS, "clients"),
+            Entry("enterprises", "Enterprises", "domain", Permission.VIEW_ENTERPRISES, "enterprises"),
+        ),
+    ),
+)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Template context of the frame; empty-handed for callers who aren't signed in."""
+    user, visit = getattr(request, "user", None), getattr(request, "visit", None)
+    held = _grants(user, visit)
+    return {
+        "shell": {
+            "environment": settings.ENVIRONMENT,
+            "is_production": settings.PRODUCTION,
+            "signed_in": isinstance(user, User),
+            "roles": ", ".join(sorted(str(role.label) for role in held.roles())),
+            "groups": _groups(held, _section(request)),
+            # The box finds people by value or token, and log entries by request id.
+            "finds_entries": held.may(Permission.VIEW_LOG),
+            "finds_people": held.may(Permission.SEARCH_PEOPLE),
+        }
+    }
+
+
+def _grants(user: object, visit: object) -> Grants:
+    if isinstance(visit, Visit):
+        return visit.grants
+    return grants(user) if isinstance(user, User) else Grants()
+
+
+def _section(request: HttpRequest) -> str:
+    """The section of the page that answers, so that the navigation marks it."""
+    match = request.resolver_match
+    name = match.url_name if match else None
+    return next((page.section for page in PAGES if page.name == name), "")
+
+
+def _groups(held: Grants, section: str) -> list[dict[str, Any]]:
+    groups = []
+    for title, entries in NAVIGATION:
+        lines = [
+            {"entry": entry, "url": reverse(f"admin:{entry.url_name}"), "current": entry.section == section}
+            for entry in entries
+            if held.may(entry.permission)
+        ]
+        if lines:
+            groups.append({"title": title, "lines": lines})
+    return groups

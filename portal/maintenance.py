@@ -1,0 +1,28 @@
+"""Jobs of the maintenance process, which runs as the owner of the tables (`manage.py maintain`)."""
+
+from collections.abc import Callable
+from typing import Final
+
+from audit import log_index, partitions, refusals
+from tokens.api import budgets
+from tokens.crypto import key_destruction, key_making
+
+
+def clear_expired_tokens() -> None:
+    """Delete bearer tokens that expired: Django OAuth Toolkit keeps them for ever otherwise."""
+    from oauth2_provider.models import clear_expired
+
+    clear_expired()
+
+
+# (name, seconds between runs, job). A job that raises is logged and run again at its next turn.
+JOBS: Final[list[tuple[str, float, Callable[[], object]]]] = [
+    ("log partitions six months ahead", 3600.0, partitions.ensure),
+    # Often enough that no call finds the list full: it holds about a thousand full batches.
+    ("links into the index of the log", 5.0, log_index.sort_in),
+    ("residue keys a week ahead", 3600.0, key_making.make_day_keys_of_all),
+    ("residue keys at the end of their life", 3600.0, key_destruction.destroy_expired_day_keys),
+    ("expired bearer tokens", 3600.0, clear_expired_tokens),
+    ("uses that no budget counts any more", 3600.0, budgets.forget_old),
+    ("counters of refusals, after three months", 86_400.0, refusals.forget_old),
+]

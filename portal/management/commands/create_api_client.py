@@ -1,0 +1,60 @@
+"""`manage.py create_api_client`: a client of the token API, with its secret shown this once."""
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.command_line import choose_enterprise, operator
+from portal.exit_codes import USAGE
+from tokens.clients import create_client
+from tokens.errors import BadClient
+from tokens.models.clients import AuthMethod, Scope
+
+
+class Command(BaseCommand):
+    help = "Make an API client and print its credentials. The secret can't be shown again."
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--name", required=True, help="what people call it, such as 'Marketing Cloud'")
+        parser.add_argument("--auth", required=True, choices=AuthMethod.values)
+        parser.add_argument(
+            "--scope", action="append", choices=Scope.values, help="may be repeated; all by default"
+        )
+        parser.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            metavar="CIDR",
+            help="may be repeated; from anywhere by default",
+        )
+        parser.add_argument("--enterprise", metavar="EID", help="may be left out while there is only one")
+        parser.add_argument("--transactional", action="store_true", help="not blocked by opt-outs at Resolve")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *, name: str, auth: str, allow: list[str], **options: Any) -> None:
+        enterprise = choose_enterprise(options["enterprise"])
+        try:
+            client, secret = create_client(
+                enterprise,
+                name=name,
+                auth=auth,
+                scopes=options["scope"] or Scope.values,
+                networks=allow,
+                transactional=options["transactional"],
+                actor=operator(),
+            )
+        except BadClient as error:
+            raise CommandError(str(error), returncode=USAGE) from None
+        facts = {
+            "client_id": client.client_id,
+            "client_secret": secret,
+            "auth": client.auth,
+            "scopes": client.scopes,
+        }
+        if options["json"]:
+            self.stdout.write(json.dumps(facts))
+            return
+        for label, value in facts.items():
+            self.stdout.write(f"{label:<14} {' '.join(value) if isinstance(value, list) else value}")
+        self.stderr.write("Keep the secret now: it is not stored and can't be shown again.")

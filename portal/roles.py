@@ -1,0 +1,80 @@
+"""Roles are permission sets in code, granted by `portal.Membership` (decision 13)."""
+
+from enum import StrEnum
+from typing import Final
+
+from django.db import models
+
+
+class Permission(StrEnum):
+    """Everything a page may ask for. A page names one of these, never a role."""
+
+    VIEW_DASHBOARD = "dashboard.view"
+    VIEW_LOG = "log.view"
+    SEARCH_PEOPLE = "people.search"
+    VIEW_MAPPINGS = "mappings.view"
+    VIEW_UNSUBSCRIBES = "unsubscribes.view"
+    UNSUBSCRIBE = "unsubscribes.create"
+    VIEW_EVENTS = "events.view"
+    VIEW_CLIENTS = "clients.view"
+    MANAGE_CLIENTS = "clients.manage"
+    VIEW_ENTERPRISES = "enterprises.view"
+    MANAGE_ENTERPRISES = "enterprises.manage"
+    VIEW_BULK = "bulk.view"
+    RUN_BULK = "bulk.run"
+
+
+class Role(models.TextChoices):
+    """What a person is in an enterprise."""
+
+    COMPLIANCE_OFFICER = "compliance-officer", "Compliance officer"
+    AUDITOR = "auditor", "Auditor"
+    INTEGRATION_ADMIN = "integration-admin", "Integration admin"
+    DATA_ENGINEER = "data-engineer", "Data engineer"
+
+
+_P = Permission
+PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
+    Role.COMPLIANCE_OFFICER: frozenset(
+        {
+            _P.VIEW_DASHBOARD,
+            _P.VIEW_LOG,
+            _P.SEARCH_PEOPLE,
+            _P.VIEW_MAPPINGS,
+            _P.VIEW_UNSUBSCRIBES,
+            _P.UNSUBSCRIBE,
+            _P.VIEW_EVENTS,
+            _P.VIEW_CLIENTS,
+            _P.VIEW_ENTERPRISES,
+            _P.VIEW_BULK,
+        }
+    ),
+    # Reads everything that is masked, changes nothing.
+    Role.AUDITOR: frozenset(
+        {
+            _P.VIEW_DASHBOARD,
+            _P.VIEW_LOG,
+            _P.SEARCH_PEOPLE,
+            _P.VIEW_MAPPINGS,
+            _P.VIEW_UNSUBSCRIBES,
+            _P.VIEW_EVENTS,
+            _P.VIEW_CLIENTS,
+            _P.VIEW_ENTERPRISES,
+            _P.VIEW_BULK,
+        }
+    ),
+    Role.INTEGRATION_ADMIN: frozenset(
+        {
+            _P.VIEW_DASHBOARD,
+            _P.VIEW_LOG,
+            _P.VIEW_CLIENTS,
+            _P.MANAGE_CLIENTS,
+            _P.VIEW_ENTERPRISES,
+            _P.MANAGE_ENTERPRISES,
+            _P.VIEW_EVENTS,
+        }
+    ),
+    Role.DATA_ENGINEER: frozenset(
+        {_P.VIEW_DASHBOARD, _P.VIEW_MAPPINGS, _P.VIEW_ENTERPRISES, _P.VIEW_BULK, _P.RUN_BULK}
+    ),
+}

@@ -1,0 +1,123 @@
+"""Signing in and out: Django's authentication, counted so that guessing ends soon, and every act recorded.
+
+Failures are counted in the shared cache for each name at an address, and for each address. While the cache is
+away nobody can sign in (guesses could not be counted); who is signed in goes on.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.views.decorators.debug import sensitive_variables
+from redis.exceptions import RedisError
+from unfold.forms import AuthenticationForm
+
+from audit import trail
+from audit.trail import Actor, Target
+from audit.vocabulary import Action
+from portal.access import grants
+from portal.actors import actor_of, address_of
+from portal.models import User
+from portal.sessions import BEGAN_AT, SEEN_AT
+
+WINDOW_SECONDS: Final = 300
+FAILURES_OF_A_NAME: Final = 5
+FAILURES_OF_AN_ADDRESS: Final = 30
+
+
+class SignInForm(AuthenticationForm):
+    """Name and password. Anybody with a role may sign in; after too many failures nobody may, for a while."""
+
+    error_messages = {
+        "invalid_login": "This name and password do not belong together. Both are case-sensitive.",
+        "inactive": "This account is switched off. Ask an administrator of the portal.",
+        "no_role": "You have no role in the portal yet. Ask an administrator to grant you one.",
+        "too_many": "Too many failed attempts. Wait five minutes, then try again.",
+        "cannot_count": "Nobody can sign in at the moment: the cache that counts failed attempts is out of reach.",
+    }
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        """Asks Django's backends only while the limits allow another attempt."""
+        name = self.cleaned_data.get("username") or ""
+        try:
+            if _is_locked(name, _address(self.request)):
+                raise ValidationError(self.error_messages["too_many"], code="too_many")
+            return dict(super().clean() or {})
+        except RedisError:
+            raise ValidationError(self.error_messages["cannot_count"], code="cannot_count") from None
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """The password was right. What lets a person in is a role; staff and superuser flags are not asked."""
+        if not user.is_active:
+            raise ValidationError(self.error_messages["inactive"], code="inactive")
+        if not grants(user).roles():
+            raise ValidationError(self.error_messages["no_role"], code="no_role")
+
+
+def _counters(name: str, address: str) -> dict[str, int]:
+    """Cache keys and their limits. Keys are digests: a mistyped password may stand where the name belongs."""
+    return {
+        f"sign-in:{salted_hmac('sign-in', f'{name.casefold()}@{address}').hexdigest()}": FAILURES_OF_A_NAME,
+        f"sign-in:{salted_hmac('sign-in', address).hexdigest()}": FAILURES_OF_AN_ADDRESS,
+    }
+
+
+def _is_locked(name: str, address: str) -> bool:
+    limits = _counters(name, address)
+    return any(count >= limits[key] for key, count in cache.get_many(limits).items())
+
+
+def _address(request: HttpRequest | None) -> str:
+    return (address_of(request) or "") if request else ""
+
+
+def remember_failure(credentials: Mapping[str, Any], request: HttpRequest | None, **_: Any) -> None:
+    """Signal of Django: count the failure and record it; a name that nobody has is not written down."""
+    name, address = str(credentials.get("username", "")), _address(request)
+    for key in _counters(name, address):
+        cache.add(key, 0, WINDOW_SECONDS)
+        with suppress(ValueError):  # it ran out in between: then there is nothing to count on
+            cache.incr(key)
+    user = get_user_model().objects.filter(username=name).first()
+    trail.record(
+        Action.SIGN_IN_FAILED,
+        actor=Actor("", "not signed in", address or None),
+        enterprise_id=None,
+        target=Target("user", f"user:{user.pk}", user.get_username())
+        if user
+        else Target("user", "", "unknown name"),
+    )
+
+
+def remember_sign_in(request: HttpRequest, user: User, **_: Any) -> None:
+    """Signal of Django: clocks of the session start, failures are forgotten, the act is recorded."""
+    request.session[BEGAN_AT] = request.session[SEEN_AT] = int(timezone.now().timestamp())
+    address = _address(request)
+    cache.delete(next(iter(_counters(user.get_username(), address))))
+    _record(Action.SIGNED_IN, request, user)
+
+
+def remember_sign_out(request: HttpRequest, user: User | None, **_: Any) -> None:
+    """Signal of Django: the act is recorded."""
+    if user is not None:
+        _record(Action.SIGNED_OUT, request, user)
+
+
+def _record(action: Action, request: HttpRequest, user: User) -> None:
+    actor = actor_of(request, user)
+    trail.record(action, actor=actor, enterprise_id=None, target=Target("user", actor.id, actor.name))
+
+
+def connect() -> None:
+    """Called once by the app: Django's login can't be edited, so its signals are heard."""
+    user_logged_in.connect(remember_sign_in, dispatch_uid="portal.sign_in")
+    user_login_failed.connect(remember_failure, dispatch_uid="portal.sign_in")
+    user_logged_out.connect(remember_sign_out, dispatch_uid="portal.sign_in")

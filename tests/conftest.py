@@ -1,0 +1,173 @@
+"""Databases for tests: a clone for each test process, in which every test rolls back, and `own_database`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import environ
+import hypothesis
+import pytest
+from django.core.cache import cache
+from django.db import connections
+
+from portal.embedded import EmbeddedServices, Urls
+from tests import cluster, components, serving
+from tokens.crypto import keyring
+
+FLUSHING = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
+# Modules whose tests share one start of servers. (xdist's own groups are lost with pytest 9.2.)
+KEPT_TOGETHER = {"tests/portal/test_run_portal.py", "tests/portal/embedded/test_servers.py"}
+
+# A property that fails must fail for everybody: no random seed, no memory of earlier runs.
+hypothesis.settings.register_profile("portal", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("portal")
+
+
+@dataclass(frozen=True)
+class OwnDatabase:
+    """A database of one test. `environment` leads subprocesses to it."""
+
+    name: str
+    urls: Urls
+    environment: dict[str, str]
+    servers: EmbeddedServices
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """Replaces pytest-django's own: a clone of the template instead of migrate and flush."""
+    with django_db_blocker.unblock():
+        cluster.main().make_clone(cluster.session_database())
+    yield
+    with django_db_blocker.unblock():
+        connections.close_all()
+        cluster.main().drop(cluster.session_database())
+
+
+@pytest.fixture
+def own_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
+    """A fresh database in which commits are real, so that threads and subprocesses see them.
+
+    The aliases `default` and `owner`, in every thread, and the environment lead to it until the test ends.
+    """
+    with _own_database(cluster.main(), monkeypatch, django_db_blocker) as database:
+        yield database
+
+
+@pytest.fixture
+def own_database_on_15(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
+    """The same on PostgreSQL 15, the oldest that the portal supports."""
+    components.need_postgres_15()
+    with _own_database(cluster.on_postgres_15(), monkeypatch, django_db_blocker) as database:
+        yield database
+
+
+@pytest.fixture
+def portal_server(own_database: OwnDatabase) -> Iterator[serving.Server]:
+    """A real web server over the test's own database, for tests of sockets and browsers."""
+    server = serving.Server(own_database.environment)
+    server.wait_until_served()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def crashing_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
+    """The same on servers of this test alone, which it may kill: `servers` knows their processes."""
+    where = cluster.Cluster(f"test-{cluster.fresh_name()}")
+    try:
+        with _own_database(where, monkeypatch, django_db_blocker) as database:
+            yield database
+    finally:
+        where.services.destroy()
+
+
+@contextmanager
+def _own_database(
+    where: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, blocker: Any
+) -> Iterator[OwnDatabase]:
+    name = cluster.fresh_name()
+    where.make_clone(name)
+    environment = cluster.environment(where, name) | {"DJANGO_SETTINGS_MODULE": "tests.served_settings"}
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    try:
+        with blocker.unblock(), _aliases_lead_to(where.urls(name)):
+            yield OwnDatabase(name, where.urls(name), environment, where.services)
+    finally:
+        where.drop(name)
+
+
+@contextmanager
+def _aliases_lead_to(urls: Urls) -> Iterator[None]:
+    connections.close_all()
+    # Ids of enterprises repeat from one database to the next; their keys don't.
+    keyring.forget_all()
+    before = {alias: connections.settings[alias].copy() for alias in connections.settings}
+    for alias, url in (("default", urls.app), ("owner", urls.owner)):
+        found = environ.Env.db_url_config(url)
+        found["OPTIONS"] = before[alias]["OPTIONS"] | found["OPTIONS"]
+        connections.settings[alias].update(found)
+    try:
+        yield
+    finally:
+        connections.close_all()
+        for alias, settings in before.items():
+            connections.settings[alias].update(settings)
+        keyring.forget_all()
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """Limits and counters of one test must not meet another."""
+    yield
+    cache.clear()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = item.get_closest_marker("django_db")
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & FLUSHING or (mark and mark.kwargs.get("transaction")):
+            raise pytest.UsageError(f"{item.nodeid} would flush the database: use the fixture own_database.")
+        if mark and "own_database" in fixtures:
+            raise pytest.UsageError(
+                f"{item.nodeid}: either django_db (rolls back) or own_database (commits)."
+            )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spreads tests over the workers one by one, but keeps a module together that shares something slow."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Spread(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module in KEPT_TOGETHER else nodeid
+
+    return Spread(config, log) if config.getvalue("dist") == "load" else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Any:
+    report = yield
+    fail_if_skipped(report)
+    return report
+
+
+def fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Under CI_NO_SKIPS=1 everything that tests need is there, or somebody must know that it is not."""
+    if report.skipped and os.environ.get("CI_NO_SKIPS") == "1" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, and nothing may be missing here: {reason}"

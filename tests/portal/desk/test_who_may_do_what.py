@@ -1,0 +1,213 @@
+"""Every address × method × role, from the URL resolver itself: an address without a row here fails."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from audit.trail import SYSTEM
+from portal.desk.pages import PAGES
+from portal.models import User
+from portal.roles import Permission, Role
+from tests.portal.desk import cast
+from tests.tokens.api import cast as api_cast
+from tokens.bulk import plan
+from tokens.consent.opt_outs import record_opt_out
+from tokens.enterprises import create_business_unit
+from tokens.formats.kinds import Kind
+from tokens.models import ConsentEvent, Enterprise, Mapping
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
+
+O, A, I, D = Role.COMPLIANCE_OFFICER, Role.AUDITOR, Role.INTEGRATION_ADMIN, Role.DATA_ENGINEER  # noqa: E741
+
+# Written by hand, on purpose: whoever adds a page says here who may open it, and how.
+DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
+    "admin/": (READ, (O, A, I, D)),
+    "admin/search/": (ACT, (O, A, I)),
+    "admin/log/": (READ, (O, A, I)),
+    "admin/log/<uuid:entry_id>/": (READ, (O, A, I)),
+    "admin/events/": (READ, (O, A, I)),
+    "admin/people/": (FORM, (O, A)),
+    "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
+    "admin/unsubscribes/": (READ, (O, A)),
+    "admin/unsubscribes/new/": (FORM, (O,)),
+    "admin/unsubscribes/<uuid:event_id>/": (READ, (O, A)),
+    "admin/bulk/": (READ, (O, A, D)),
+    "admin/bulk/new/": (FORM, (D,)),
+    "admin/bulk/<uuid:job_id>/": (READ, (O, A, D)),
+    "admin/bulk/<uuid:job_id>/columns/": (FORM, (D,)),
+    "admin/bulk/<uuid:job_id>/progress/": (READ, (O, A, D)),
+    "admin/bulk/<uuid:job_id>/rejects/": (READ, (O, A, D)),
+    "admin/bulk/<uuid:job_id>/start/": (ACT, (D,)),
+    "admin/bulk/<uuid:job_id>/pause/": (ACT, (D,)),
+    "admin/bulk/<uuid:job_id>/resume/": (ACT, (D,)),
+    "admin/bulk/<uuid:job_id>/cancel/": (ACT, (D,)),
+    "admin/bulk/<uuid:job_id>/output/": (ACT, (D,)),
+    "admin/bulk/<uuid:job_id>/reconcile/": (ACT, (D,)),
+    "admin/clients/": (READ, (O, A, I)),
+    "admin/clients/new/": (FORM, (I,)),
+    "admin/clients/<str:client_id>/": (READ, (O, A, I)),
+    "admin/clients/<str:client_id>/change/": (FORM, (I,)),
+    "admin/clients/<str:client_id>/secrets/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/secrets/<int:secret_id>/retire/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/networks/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/networks/<int:network_id>/remove/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/off/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/on/": (ACT, (I,)),
+    "admin/enterprises/": (READ, (O, A, I, D)),
+    "admin/enterprises/new/": (FORM, (I,)),
+    "admin/enterprises/<int:enterprise_id>/": (READ, (O, A, I, D)),
+    "admin/enterprises/<int:enterprise_id>/change/": (FORM, (I,)),
+    "admin/enterprises/<int:enterprise_id>/units/new/": (FORM, (I,)),
+    "admin/enterprises/<int:enterprise_id>/units/<int:unit_id>/": (FORM, (I,)),
+}
+# For whoever has a role, whichever it is.
+OWN_ACCOUNT = {"admin/password_change/": FORM, "admin/password_change/done/": READ}
+# For everybody, signed in or not; none of these shows or changes anything of an enterprise.
+OPEN = {"", "admin", "admin/login/", "admin/logout/", "api/schema/", "api/docs/", "healthz", "readyz"}
+# API clients only: a person's session opens nothing here.
+API = {"api/v1/tokens/resolve", "api/v1/tokens/get", "oauth2/token"}
+
+
+def _routes(patterns: list[Any], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern.url_patterns, route)
+        elif isinstance(pattern, URLPattern):
+            yield route
+
+
+ROUTES = list(_routes(get_resolver().url_patterns))
+
+
+def test_every_address_has_a_row() -> None:
+    assert sorted(ROUTES) == sorted([*DESK, *OWN_ACCOUNT, *OPEN, *API])
+
+
+@pytest.fixture
+def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -> dict[str, str]:
+    """A real address for each route."""
+    entry = api_cast.entry_of(caller.resolve(api_cast.ask(ana.token)))
+    event = record_opt_out(
+        acme,
+        kind=Kind.EMAIL,
+        mapping=ana,
+        source=ConsentEvent.Source.OFFICER,
+        source_id="1",
+        occurred_at=entry.at,
+        actor=SYSTEM,
+    )
+    unit = create_business_unit(acme, mid="1", name="Shop", actor=SYSTEM)
+    secret = caller.client.secrets.get()
+    job = plan.load(acme, [b"Key,Email\n1,ana@mail.example\n"], name="list.csv", actor=SYSTEM)
+    known = {
+        "<uuid:job_id>": job.pk,
+        "<uuid:entry_id>": entry.pk,
+        "<int:mapping_id>": ana.pk,
+        "<uuid:event_id>": event.pk,
+        "<str:client_id>": caller.client.client_id,
+        "<int:secret_id>": secret.pk,
+        "<int:network_id>": 1,
+        "<int:enterprise_id>": acme.pk,
+        "<int:unit_id>": unit.pk,
+    }
+    filled = {}
+    for route in [*DESK, *OWN_ACCOUNT]:
+        address = "/" + route
+        for name, value in known.items():
+            address = address.replace(name, str(value))
+        filled[route] = address
+    assert not any("<" in address for address in filled.values())
+    return filled
+
+
+def _answer(browser: Client, method: str, address: str) -> str:
+    """What the answer means: `in`, `forbidden`, `sign in`, `wrong method`, or the status."""
+    response = browser.generic(method, address)
+    if response.status_code == 302 and response["Location"].startswith("/admin/login/"):
+        return "sign in"
+    return {200: "in", 302: "in", 404: "in", 403: "forbidden", 405: "wrong method"}.get(
+        response.status_code, str(response.status_code)
+    )
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_opens_its_pages_and_no_other(
+    role: Role, addresses: dict[str, str], acme: Enterprise
+) -> None:
+    browser = cast.browser_of(cast.somebody(role))
+    wrong = []
+    for route, (methods, roles) in DESK.items():
+        for method in METHODS:
+            expected = "forbidden" if role not in roles else "in" if method in methods else "wrong method"
+            answer = _answer(browser, method, addresses[route])
+            if answer != expected:
+                wrong.append((method, route, answer, f"expected {expected}"))
+    assert not wrong
+
+
+def test_a_page_that_asks_for_too_little_would_be_noticed(
+    addresses: dict[str, str], acme: Enterprise
+) -> None:
+    """The known-bad twin of the test above."""
+    [page] = [page for page in PAGES if page.name == "log"]
+    browser = cast.browser_of(cast.somebody(D))
+    assert _answer(browser, "GET", addresses["admin/log/"]) == "forbidden"
+    object.__setattr__(page, "permission", Permission.VIEW_DASHBOARD)
+    try:
+        assert _answer(browser, "GET", addresses["admin/log/"]) == "in"
+    finally:
+        object.__setattr__(page, "permission", Permission.VIEW_LOG)
+
+
+@pytest.mark.parametrize("flags", [{}, {"is_staff": True, "is_superuser": True}])
+def test_without_a_role_nothing_opens_not_even_to_a_superuser(flags: Any, addresses: dict[str, str]) -> None:
+    browser = cast.browser_of(cast.a_user("nobody", **flags))
+    answers = {
+        _answer(browser, method, addresses[route]) for route in [*DESK, *OWN_ACCOUNT] for method in METHODS
+    }
+    assert answers <= {"forbidden", "sign in"}
+
+
+def test_who_is_not_signed_in_is_asked_to(addresses: dict[str, str]) -> None:
+    answers = {
+        _answer(Client(), method, addresses[route]) for route in [*DESK, *OWN_ACCOUNT] for method in METHODS
+    }
+    assert answers == {"sign in"}
+
+
+def test_who_is_inactive_is_asked_to_sign_in(addresses: dict[str, str], acme: Enterprise) -> None:
+    user = cast.somebody(O)
+    browser = cast.browser_of(user)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert {_answer(browser, "GET", addresses[route]) for route in DESK} == {"sign in"}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_role_in_another_enterprise_opens_nothing_of_this_one(
+    role: Role, addresses: dict[str, str], rival: Enterprise
+) -> None:
+    browser = cast.browser_of(cast.somebody(role, enterprise=rival))
+    for route, (methods, roles) in DESK.items():
+        if "<" in route and role in roles:
+            for method in methods:
+                assert browser.generic(method, addresses[route]).status_code == 404, (method, route)
+
+
+@pytest.mark.parametrize("route", sorted(API))
+def test_a_session_is_worth_nothing_at_the_api(route: str, acme: Enterprise) -> None:
+    browser = cast.browser_of(cast.somebody(*Role, name="everything"))
+    for method in METHODS:
+        response = browser.generic(method, "/" + route, "{}", content_type="application/json")
+        assert response.status_code in (400, 401, 405), method
+
+
+def test_forms_without_a_token_are_refused(acme: Enterprise) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(cast.somebody(O))
+    assert browser.post("/admin/people/", {"what": "x"}).status_code == 403

@@ -1,0 +1,76 @@
+"""The real web server over a test's own database, for tests that are about sockets or need a browser."""
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from functools import cache
+
+from portal.embedded.locks import FileLock
+from portal.embedded.state import CHECKOUT
+from tests import cluster
+
+
+class Server:
+    """gunicorn as the portal configures it, one process. `url` has no slash at its end; `log` is what it printed."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        collect_static()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        scheme = "https" if environment.get("TLS_CERT") else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
+        bind = f"fd://{self.listener.fileno()}"
+        gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:portal.web_server", "--bind", bind]
+        self.process = subprocess.Popen(
+            [*gunicorn, "portal.wsgi:application"],
+            cwd=CHECKOUT,
+            env=os.environ | {"WEB_WORKERS": "1"} | environment,
+            pass_fds=[self.listener.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.log = ""
+
+    def wait_until_served(self, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not answers(self.url):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise AssertionError(f"the web server did not start:\n{self.log}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.log, _ = self.process.communicate(timeout=60)
+        self.listener.close()
+
+
+def answers(url: str) -> bool:
+    """Whether anything at all is answered there."""
+    unverified = ssl._create_unverified_context()  # noqa: S323 - certificates of tests, and nothing is read
+    try:
+        urllib.request.urlopen(f"{url}/healthz", timeout=5, context=unverified).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
+
+
+@cache
+def collect_static() -> None:
+    """Collects the static files once for all test processes of a checkout."""
+    state = cluster.main().state
+    with FileLock(state / "lock" / "static").held():
+        command = [sys.executable, "manage.py", "collectstatic", "--no-input", "--verbosity", "0"]
+        subprocess.run(
+            command,
+            cwd=CHECKOUT,
+            check=True,
+            env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.served_settings"},
+        )

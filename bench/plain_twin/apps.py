@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class PlainTwinConfig(AppConfig):
+    name = "bench.plain_twin"
+    label = "twin"

@@ -1,0 +1,83 @@
+"""Chromium in front of the real web server. Whatever a page complains about fails the test that opened it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests import components
+from tests.serving import Server
+
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not here (pip install playwright)"
+)
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Visitor:
+    """Somebody at a browser. `complaints` are console errors, violations of the policy and foreign requests."""
+
+    page: Any
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"{self.page.url}: {error}"))
+        self.page.on("request", self._asked)
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{self.page.url}: {message.text}")
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.complaints.append(f"{self.page.url}: asked {request.url}")
+
+    def open(self, address: str) -> Any:
+        """Open an address of the portal; its answer."""
+        return self.page.goto(self.base + address)
+
+    def sign_in(self, name: str, password: str) -> None:
+        self.open("/admin/login/")
+        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url("**/admin/")
+
+    def press(self, name: str) -> None:
+        """Press a button, and wait for the page that it leads to."""
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=name).click()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium."""
+    program = components.need_chromium()
+    # The sync API of Playwright keeps an event loop in this thread, and Django would take it for an async view.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def visitor(chromium: Any, portal_server: Server) -> Iterator[Visitor]:
+    """A visitor at a desk."""
+    context = chromium.new_context(viewport=DESKTOP)
+    visitor = Visitor(context.new_page(), portal_server.url)
+    yield visitor
+    context.close()
+    assert not visitor.complaints

@@ -1,0 +1,192 @@
+"""Pictures of the pages: the sample data with a day of made-up traffic, in the system's Chromium."""
+
+import argparse
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from django.db import connections
+from playwright.sync_api import sync_playwright
+
+from audit.models import Api, Outcome
+from portal import sample_data
+from portal.embedded.state import CHECKOUT
+from portal.sample_data import SampleAccess
+from portal.synthetic_people import people
+from tests import cluster, components, serving
+from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE, Visitor
+from tests.portal.desk.exchanges import logged
+from tests.tokens.api import cast as api_cast
+from tests.tokens.bulk import scene
+from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
+
+IMAGES: Final = CHECKOUT / "docs" / "images"
+PICTURE: Final = {"width": 1280, "height": 800}
+CALLS_OF_THE_DAY: Final = 4_000
+CALLS_OF_THE_PERSON: Final = 6
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser("make shots", description=__doc__)
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="every page, to look at")
+    folder = parser.parse_args().all
+    name = cluster.session_database()
+    cluster.main().make_clone(name)
+    try:
+        access, pages = _data()
+        with _visitors() as visit:
+            take_all(visit, access, pages, folder) if folder else take_three(visit, access, pages)
+    finally:
+        connections.close_all()
+        cluster.main().drop(name)
+
+
+def take_three(visit: Any, access: SampleAccess, pages: dict[str, str]) -> None:
+    """The pictures of the README."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    visitor = visit(PICTURE, "light")
+    visitor.sign_in("officer", access.passwords["officer"])
+    for name in ("start", "log-entry", "person"):
+        visitor.open(pages[name])
+        visitor.page.wait_for_load_state("networkidle")
+        visitor.page.screenshot(path=IMAGES / f"{name}.png")
+        print(f"docs/images/{name}.png")
+
+
+def take_all(visit: Any, access: SampleAccess, pages: dict[str, str], folder: Path) -> None:
+    """Every page four times."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for size_name, size in (("desk", DESKTOP), ("phone", PHONE)):
+        for scheme in ("light", "dark"):
+            visitor = visit(size, scheme)
+            visitor.open("/admin/login/")
+            visitor.page.screenshot(path=folder / f"sign-in-{size_name}-{scheme}.png")
+            visitor.sign_in(access.username, access.password)
+            for name, address in pages.items():
+                visitor.open(address)
+                visitor.page.wait_for_timeout(200)
+                visitor.page.screenshot(path=folder / f"{name}-{size_name}-{scheme}.png", full_page=True)
+
+
+@contextmanager
+def _visitors() -> Iterator[Any]:
+    server = serving.Server({"DJANGO_SETTINGS_MODULE": "tests.served_settings"})
+    server.wait_until_served()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=str(components.need_chromium()), args=ARGUMENTS
+            )
+
+            def visit(size: Any, scheme: str) -> Visitor:
+                context = browser.new_context(viewport=size, color_scheme=scheme)
+                return Visitor(context.new_page(), server.url)
+
+            yield visit
+            browser.close()
+    finally:
+        server.stop()
+
+
+def _data() -> tuple[SampleAccess, dict[str, str]]:
+    """The sample data with traffic; addresses of the pages by name."""
+    access = sample_data.create()
+    enterprise = Enterprise.objects.get(eid=sample_data.EID)
+    caller = api_cast.MarketingCloud(ApiClient.objects.get(client_id=access.client_id), access.client_secret)
+    _traffic_of_a_day(enterprise, caller.client)
+    first, *others = [Mapping.objects.get(pk=pk) for pk in _ids_of_emails(enterprise)[:40]]
+    entry = None
+    for number in range(CALLS_OF_THE_PERSON):
+        batch = [first, *others[number * 4 : number * 4 + 4]]
+        items = [api_cast.ask(one.token, f"r-{place}") for place, one in enumerate(batch, start=1)]
+        entry = api_cast.entry_of(caller.resolve(*items, api_cast.ask("lea.meyer@mail.example", "r-9")))
+    caller.get_token(api_cast.want(people_list()[0].email))
+    job = _bulk_job(enterprise)
+    opt_out = _an_opt_out(enterprise)
+    assert entry is not None
+    client = f"/admin/clients/{caller.client.client_id}/"
+    return access, {
+        "start": "/admin/",
+        "log": "/admin/log/",
+        "log-entry": f"/admin/log/{entry.pk}/",
+        "events": "/admin/events/",
+        "people": "/admin/people/",
+        "person": f"/admin/people/{first.pk}/",
+        "unsubscribes": "/admin/unsubscribes/",
+        "unsubscribe": f"/admin/unsubscribes/new/?mapping={first.pk}",
+        "opt-out": f"/admin/unsubscribes/{opt_out}/",
+        "bulk": "/admin/bulk/",
+        "bulk-new": "/admin/bulk/new/",
+        "bulk-job": f"/admin/bulk/{job.pk}/",
+        "clients": "/admin/clients/",
+        "client-new": "/admin/clients/new/",
+        "client": client,
+        "client-change": f"{client}change/",
+        "enterprises": "/admin/enterprises/",
+        "enterprise": f"/admin/enterprises/{enterprise.pk}/",
+        "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",
+        "password": "/admin/password_change/",
+        "nothing": "/admin/nothing/",
+        "none-found": "/admin/log/?status=413",
+    }
+
+
+def people_list() -> list[Any]:
+    """The synthetic people of the sample."""
+    return list(people(sample_data.PEOPLE))
+
+
+def _ids_of_emails(enterprise: Enterprise) -> list[int]:
+    return list(
+        Mapping.objects.filter(enterprise=enterprise, kind=1).order_by("pk").values_list("pk", flat=True)
+    )
+
+
+def _an_opt_out(enterprise: Enterprise) -> object:
+    return ConsentEvent.objects.filter(enterprise=enterprise).latest("id").pk
+
+
+def _bulk_job(enterprise: Enterprise) -> BulkJob:
+    rows = [
+        f"{one.subscriber_key},{one.email},{one.mobile},{one.first_name},{one.city}," for one in people_list()
+    ]
+    rows += ["SUB-X,no address,12,Kim,Rome,", "SUB-Y,who@where,+1,Noa,Oslo,"]
+    return scene.converted(enterprise, scene.HEADER + "\n".join(rows) + "\n")
+
+
+def _traffic_of_a_day(enterprise: Enterprise, client: ApiClient) -> None:
+    """Quiet nights, two sends, a few refusals: made up, and the same at each run."""
+    dice = random.Random(4)
+    for _ in range(CALLS_OF_THE_DAY):
+        ago = dice.random() * 86_000
+        busy = (
+            0.35
+            + 0.65 * math.exp(-(((ago / 3600) - 3) ** 2) / 4)
+            + 0.5 * math.exp(-(((ago / 3600) - 13) ** 2) / 3)
+        )
+        if dice.random() > busy:
+            continue
+        outcome = dice.choices(list(Outcome), [90, 6, 1, 2.2, 0.4])[0]
+        asked = dice.choice([1, 20, 100, 500]) if outcome not in (Outcome.REFUSED, Outcome.FAILED) else 0
+        answered = {Outcome.COMPLETE: asked, Outcome.PARTIAL: max(asked - 2, 0)}.get(outcome, 0)
+        status = {Outcome.REFUSED: 401, Outcome.FAILED: 503}.get(outcome, 200)
+        logged(
+            enterprise,
+            ago=ago,
+            api=dice.choices([Api.RESOLVE, Api.GET_TOKEN], [85, 15])[0],
+            outcome=outcome,
+            status=status,
+            error={401: "expired_token", 503: "unavailable"}.get(status, ""),
+            items_asked=asked,
+            items_answered=answered,
+            duration_us=int(dice.lognormvariate(8.3, 0.45) * (1 + busy)),
+            request_bytes=40 + asked * 118,
+            response_bytes=60 + answered * 131,
+            client_id=client.client_id,
+            client_name=client.name,
+            remote_address=f"13.110.{dice.randint(0, 3)}.{dice.randint(1, 254)}",
+        )

@@ -1,0 +1,213 @@
+"""Every page in a real browser, at desk and phone, light and dark: no complaint, nothing cut off, all within reach."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from audit.models import Outcome
+from audit.trail import SYSTEM
+from portal.roles import Role
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.portal.desk import cast
+from tests.portal.desk.exchanges import logged
+from tests.serving import Server
+from tests.tokens.api import cast as api_cast
+from tests.tokens.cast import an_enterprise
+from tokens.bulk import jobs, plan
+from tokens.bulk.columns import ColumnMap
+from tokens.consent.opt_outs import record_opt_out
+from tokens.enterprises import create_business_unit
+from tokens.formats.kinds import Kind
+from tokens.models import ConsentEvent, Enterprise, Mapping
+
+pytestmark = pytest.mark.slow
+
+EMPTY = [
+    "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
+    "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
+    "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/",
+]  # fmt: skip
+
+# Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
+TOO_SMALL = """
+() => [...document.querySelectorAll("button, select, summary, input:not([type=hidden]), textarea, .button, .side-link")]
+    .filter((e) => e.checkVisibility({ visibilityProperty: true }) && !e.closest(".visually-hidden"))
+    .map((e) => [e.outerHTML.slice(0, 90), (e.closest("label") || e).getBoundingClientRect()])
+    .filter(([, box]) => box.width > 0 && (box.width < 24 || box.height < 24))
+    .map(([html, box]) => `${html} ${box.width}x${box.height}`)
+"""
+WIDER_THAN_THE_WINDOW = "() => document.documentElement.scrollWidth - window.innerWidth"
+
+
+def with_data(acme: Enterprise) -> list[str]:
+    """Addresses of pages that show something."""
+    token = api_cast.a_person(acme, *api_cast.ANA)
+    ana = Mapping.objects.get(token=token)
+    caller = api_cast.a_caller(acme, networks=["127.0.0.0/8"])
+    create_business_unit(acme, mid="1", name="Shop", actor=SYSTEM)
+    entry = api_cast.entry_of(caller.resolve(api_cast.ask(token), api_cast.ask("ben@mail.example", "r-2")))
+    for ago in range(70):
+        outcome = Outcome.REFUSED if ago % 9 == 0 else Outcome.COMPLETE
+        logged(
+            acme,
+            ago=ago * 600,
+            outcome=outcome,
+            status=401 if ago % 9 == 0 else 200,
+            duration_us=1_000 + ago * 40,
+        )
+    event = record_opt_out(
+        acme,
+        kind=Kind.EMAIL,
+        mapping=ana,
+        source=ConsentEvent.Source.OFFICER,
+        source_id="1",
+        occurred_at=timezone.now(),
+        actor=SYSTEM,
+    )
+    rows = "".join(f"{n},p{n}@mail.example,Rome\n" for n in range(50))
+    loaded, running = (
+        plan.load(acme, [b"Key,Email,Town\n", rows.encode()], name=f"{name}.csv", actor=SYSTEM)
+        for name in "ab"
+    )
+    plan.map_columns(running, ColumnMap(email=("Email",), subscriber_key="Key"), actor=SYSTEM)
+    jobs.start(running, actor=SYSTEM)
+    client = f"/admin/clients/{caller.client.client_id}/"
+    return [
+        "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
+        f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/", "/admin/unsubscribes/",
+        f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
+        f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
+        "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",
+        f"/admin/enterprises/{acme.pk}/change/", f"/admin/enterprises/{acme.pk}/units/new/",
+    ]  # fmt: skip
+
+
+def look(visitor: Visitor, addresses: list[str]) -> list[str]:
+    """Open them all; what is wrong with how they look."""
+    wrong = []
+    for address in addresses:
+        answer = visitor.open(address)
+        wrong += [f"{address}: status {answer.status}"] if answer.status != 200 else []
+        if address.startswith("/admin"):
+            wrong += [f"{address}: too small: {one}" for one in visitor.page.evaluate(TOO_SMALL)]
+        over = visitor.page.evaluate(WIDER_THAN_THE_WINDOW)
+        wrong += [f"{address}: {over} px wider than the window"] if over > 0 else []
+    return wrong
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desk", "phone"])
+def test_no_page_complains_or_is_cut_off(
+    chromium: Any, portal_server: Server, size: Any, scheme: str
+) -> None:
+    context = chromium.new_context(viewport=size, color_scheme=scheme)
+    visitor = Visitor(context.new_page(), portal_server.url)
+    acme = an_enterprise("Acme")
+    cast.somebody(*Role, name="everything")
+    visitor.sign_in("everything", cast.PASSWORD)
+    assert visitor.page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
+    wrong = look(visitor, EMPTY)
+    wrong += look(visitor, with_data(acme))
+    context.close()
+    assert not wrong
+    assert not visitor.complaints
+
+
+def test_plots_are_drawn_and_lead_to_the_log(visitor: Visitor) -> None:
+    acme = an_enterprise("Acme")
+    for ago in range(40):
+        logged(acme, ago=ago * 120)
+    cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme)
+    visitor.sign_in("olivia", cast.PASSWORD)
+    painted = visitor.page.evaluate(
+        """() => [...document.querySelectorAll("canvas")].map((canvas) => {
+            const dots = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            return dots.some((dot) => dot !== 0);
+        })"""
+    )
+    assert painted == [True, True]
+    box = visitor.page.locator("canvas[data-plot=outcomes]").bounding_box()
+    assert box
+    with visitor.page.expect_navigation():
+        visitor.page.mouse.click(box["x"] + box["width"] - 14, box["y"] + box["height"] / 2)
+    assert "/admin/log/?since=" in visitor.page.url
+
+
+def test_the_theme_is_chosen_kept_and_painted_at_once(visitor: Visitor) -> None:
+    acme = an_enterprise("Acme")
+    cast.somebody(Role.AUDITOR, enterprise=acme)
+    visitor.sign_in("aaron", cast.PASSWORD)
+    page, is_dark = visitor.page, "document.documentElement.classList.contains('dark')"
+    assert page.evaluate(is_dark) is False
+    page.get_by_text("aaron", exact=True).click()
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate(is_dark) is True
+    assert page.get_by_role("button", name="Dark").get_attribute("aria-pressed") == "true"
+    page.goto(f"{visitor.base}/admin/enterprises/", wait_until="commit")
+    page.wait_for_selector("body", state="attached")
+    assert page.evaluate(is_dark) is True
+
+
+def test_the_shortcut_can_be_switched_off(visitor: Visitor) -> None:
+    acme = an_enterprise("Acme")
+    cast.somebody(Role.AUDITOR, enterprise=acme)
+    visitor.sign_in("aaron", cast.PASSWORD)
+    page, focused = visitor.page, "document.activeElement.id"
+    page.keyboard.press("/")
+    assert page.evaluate(focused) == "search-all"
+    page.get_by_text("aaron", exact=True).click()
+    page.get_by_role("button", name="goes to search").click()
+    visitor.open("/admin/log/")
+    page.keyboard.press("/")
+    assert page.evaluate(focused) != "search-all"
+
+
+def test_the_navigation_of_a_phone_opens_and_closes_by_keyboard(chromium: Any, portal_server: Server) -> None:
+    context = chromium.new_context(viewport=PHONE)
+    visitor = Visitor(context.new_page(), portal_server.url)
+    acme = an_enterprise("Acme")
+    cast.somebody(Role.AUDITOR, enterprise=acme)
+    visitor.sign_in("aaron", cast.PASSWORD)
+    page = visitor.page
+    link = page.get_by_role("link", name="Payload log")
+    assert not link.is_visible()
+    opener = page.get_by_role("button", name="Open the navigation")
+    opener.focus()
+    page.keyboard.press("Enter")
+    link.wait_for(state="visible")
+    assert opener.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Escape")
+    link.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.classList.contains('side-open')")
+    context.close()
+    assert not visitor.complaints
+
+
+def test_the_first_tab_skips_to_the_content(visitor: Visitor) -> None:
+    acme = an_enterprise("Acme")
+    cast.somebody(Role.AUDITOR, enterprise=acme)
+    visitor.sign_in("aaron", cast.PASSWORD)
+    page = visitor.page
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    assert skip.evaluate("(link) => document.activeElement === link && link.getBoundingClientRect().top >= 0")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+
+
+def test_a_policy_that_is_broken_would_be_noticed(visitor: Visitor) -> None:
+    """The known-bad twin: an inline handler, a style and a foreign image, put in by hand, are all complained of."""
+    visitor.open("/admin/login/")
+    visitor.page.evaluate(
+        """() => {
+            document.body.insertAdjacentHTML("beforeend",
+                '<img src="https://elsewhere.example/x.png"><b style="color:red" onclick="1">x</b>');
+            document.querySelector("b[onclick]").click();
+        }"""
+    )
+    visitor.page.wait_for_timeout(300)
+    said = " ".join(visitor.complaints)
+    visitor.complaints.clear()
+    assert "elsewhere.example" in said
+    assert "style-src" in said
+    assert "script-src" in said

@@ -4,9 +4,11 @@ A claim is one committed statement: it takes the first free chunk, raises its ep
 Everything that the work writes is in one later transaction, whose last statement finishes the chunk if, and only
 if, the epoch is still the claimed one. Who claims a chunk whose lease ran out also ends the database session of its
 former holder, if that is still in a transaction from then: a stopped process would block others with its locks.
+A worker that is stopped in a transaction which began only after its lease ran out is ended by PostgreSQL itself.
 """
 
 import datetime
+import math
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +21,8 @@ from tokens.bulk import errors
 from tokens.models import BulkJob
 from tokens.vault.cursors import binary_cursor
 
+# Waiting longer for somebody's lock means that its holder is stopped: give the chunk back, and come again.
+LOCK_TIMEOUT: Final = "10s"
 # A chunk that failed waits so long before it is tried again.
 BACK_OFF: Final = datetime.timedelta(seconds=3)
 MOST_FAILURES: Final = 3
@@ -63,6 +67,10 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE pid = %s AND pid <> pg_backend_pid() AND datname = current_database() AND xact_start < %s
 """
 
+GUARD: Final = """
+SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)
+"""
+
 FINISH: Final = """
 UPDATE tokens_bulkchunk
 SET state = 'done', output = %(output)b, counts = %(counts)b, finished_at = clock_timestamp(),
@@ -103,6 +111,12 @@ def claim(job: BulkJob, *, seconds: float | None = None) -> Lease | None:
         if holder is not None:
             cursor.execute(END_FORMER_HOLDER, [holder, expired_at])
     return Lease(job.pk, *claimed)
+
+
+def guard_transaction() -> None:
+    """Bound what the transaction of a chunk waits for: a lock LOCK_TIMEOUT, its own worker as long as a lease."""
+    with connection.cursor() as cursor:
+        cursor.execute(GUARD, [LOCK_TIMEOUT, f"{math.ceil(settings.BULK_LEASE_SECONDS * 1000)}ms"])
 
 
 def finish(lease: Lease, output: bytes, counts: dict[str, int]) -> None:

@@ -20,8 +20,6 @@ from tokens.bulk.reading import Reader
 from tokens.bulk.writing import Writer
 from tokens.models import BulkJob
 
-# Waiting longer for somebody's lock means that its holder is stopped: give the chunk back, and come again.
-LOCK_TIMEOUT: Final = "10s"
 TRIES: Final = 5
 IDLE: Final = 0.5
 LONGEST_OUTAGE: Final = 600.0
@@ -64,8 +62,7 @@ class Chunks:
         text = slices.unseal(job.enterprise_id, job.pk, lease.number, "source", lease.source)
         reading = self.reader.read(text, first_line=lease.first_line, lines=lease.lines)
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+            leases.guard_transaction()
             holding = self.holder.hold(reading, erased)
             output = self.writer.text(reading, holding)
             sealed = slices.seal(job.enterprise_id, job.pk, lease.number, "output", output)

@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from django.db import OperationalError, connection
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from audit.trail import SYSTEM
 from portal import synthetic_people
@@ -22,7 +26,7 @@ from portal.embedded.state import CHECKOUT
 from tests.conftest import OwnDatabase
 from tests.tokens.bulk.crew import HASTE, Crew, finished, wait_until
 from tests.tokens.bulk.scene import make_enterprise, planned, rows_of
-from tokens.bulk import jobs, rejects, worker
+from tokens.bulk import jobs, leases, rejects, worker
 from tokens.bulk.columns import ColumnMap
 from tokens.bulk.progress import progress
 from tokens.bulk.reconcile import reconcile
@@ -140,6 +144,67 @@ def test_a_worker_that_is_stopped_past_its_lease_blocks_nobody_and_writes_nothin
         assert zombie.wait(30) == 0
     assert written() == before
     assert_nothing_lost_duplicated_or_unexpected(job)
+
+
+def test_a_worker_that_is_stopped_in_a_transaction_begun_after_its_lease_ran_out_blocks_nobody(
+    own_database: OwnDatabase, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = started(make_enterprise())
+    stopped = stopped_before_it_finishes(monkeypatch)
+    settings.BULK_LEASE_SECONDS = 1
+    late = leases.claim(job, seconds=0)
+    assert late is not None
+    zombie, errors = in_a_thread(lambda: worker.Chunks(job).convert(late))
+    assert stopped.reached.wait(30)
+    settings.BULK_LEASE_SECONDS = 30
+    worker.work_until_done(job.pk)
+    assert progress(job).state == "finished"
+    assert job.chunk_set.filter(error="").count() == job.chunk_set.count()
+    before = written()
+    stopped.go_on.set()
+    zombie.join(30)
+    assert [type(error.__cause__) for error in errors] == [IdleInTransactionSessionTimeout]
+    assert written() == before
+    assert_nothing_lost_duplicated_or_unexpected(job)
+
+
+@dataclass
+class Stopped:
+    """Where a worker stands still in the transaction of its chunk."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
+def stopped_before_it_finishes(monkeypatch: pytest.MonkeyPatch) -> Stopped:
+    """The first worker that is about to finish a chunk stands still until it may go on."""
+    stopped, finish = Stopped(), leases.finish
+
+    def wait(lease: leases.Lease, *rest: Any) -> None:
+        if not stopped.reached.is_set():
+            stopped.reached.set()
+            stopped.go_on.wait(60)
+        finish(lease, *rest)
+
+    monkeypatch.setattr(leases, "finish", wait)
+    return stopped
+
+
+def in_a_thread(job: Callable[[], None]) -> tuple[threading.Thread, list[Exception]]:
+    """Runs on a connection of its own; what it raises is added to the list."""
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            job()
+        except Exception as error:  # noqa: BLE001 - the test judges it
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, errors
 
 
 def written() -> list[tuple[int, int | None]]:

@@ -49,7 +49,7 @@ class Bar:
                 total=now.rows, initial=now.rows_done, unit=" rows", unit_scale=True, file=self.stream,
                 dynamic_ncols=True, smoothing=0.1,
             )  # fmt: skip
-        words = f"{now.rejected:,} rejected, {now.workers_busy} at work{trouble(now)}"
+        words = f"{now.rejected:,} cells rejected, {now.workers_busy} at work{trouble(now)}"
         self.bar.set_postfix_str(words, refresh=False)
         self.bar.update(now.rows_done - self.bar.n)
         self.bar.refresh()
@@ -77,7 +77,7 @@ class Lines:
             left = "" if now.seconds_left is None else f", {duration(now.seconds_left)} left"
             self.say(
                 f"{now.percent:3.0f} %  {now.rows_done:,} of {now.rows:,} rows, {now.rows_per_second:,.0f} rows/s"
-                f"{left}, {now.rejected:,} rejected{trouble(now)}"
+                f"{left}, {now.rejected:,} cells rejected{trouble(now)}"
             )
 
     def say(self, line: str) -> None:

@@ -144,6 +144,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "tokens.api.request_ids.RequestIds",
+    "portal.forwarded_scheme.ForwardedScheme",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -110,7 +110,7 @@ def _check(enterprise: Enterprise) -> None:
         raise BadEnterprise("default_region: write the country in two capital letters, such as DE")
     try:
         check_lengths(enterprise.mobile_token_digits)
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise BadEnterprise(f"mobile_token_digits: {error}") from None
 
 

@@ -43,6 +43,10 @@ SCOPES: Final = [
         "one short or long code: recorded; Resolve can't know the code and goes on resolving",
     ),
 ]
+DOUBTFUL: Final = (
+    "This looks like a mobile token, but no token of yours reads like it. Check each digit; if it is the person's number,"
+    " tick this box."
+)
 LAWS: Final = [
     ("", "not stated"),
     ("gdpr", "EU: GDPR, ePrivacy"),
@@ -93,6 +97,11 @@ class UnsubscribeForm(forms.Form):
         help_text="What they said or wrote, and where it is filed. It is sealed like a clear value.",
         widget=forms.Textarea({"rows": 3}),
     )
+    sure = forms.BooleanField(
+        label="It is no token but this person's number",
+        required=False,
+        help_text="Real numbers are hardly ever so long.",
+    )
     # Sent twice is recorded once: it becomes the source's id of the event.
     form_id = forms.UUIDField(widget=forms.HiddenInput)
 
@@ -108,6 +117,15 @@ class UnsubscribeForm(forms.Form):
             self.fields["enterprise"].widget = forms.HiddenInput()
         if mapping:
             del self.fields["who"]
+
+    def doubts(self) -> bool:
+        """Whether to ask once more: what was typed is as long as a token, and nothing is on record of it."""
+        given = self.cleaned_data
+        return (
+            not given["sure"]
+            and find.has_shape_of_mobile_token(given["enterprise"], given["who"])
+            and not find.by_value(given["enterprise"], Kind.MOBILE, given["who"]).is_known
+        )
 
     def _choose(self, field: str, rows: Any) -> None:
         self.fields[field].queryset = rows  # type: ignore[attr-defined]
@@ -171,12 +189,12 @@ def _record(form: UnsubscribeForm, visit: Visit) -> ConsentEvent | None:
     """One call of the domain; what it refuses becomes an error of the form."""
     given = form.cleaned_data
     enterprise, who = given["enterprise"], given.get("who", "")
-    mapping = form.mapping
-    if mapping is None:
-        found = find.by_token(enterprise, who)
-        mapping = found.mapping if found else None
+    mapping = form.mapping or _mapping_of_token(enterprise, who)
     kind = Kind(mapping.kind) if mapping else Kind.EMAIL if "@" in who else Kind.MOBILE
     try:
+        if mapping is None and kind == Kind.MOBILE and form.doubts():
+            form.add_error("sure", DOUBTFUL)
+            return None
         return record_opt_out(
             enterprise,
             kind=kind,
@@ -199,6 +217,11 @@ def _record(form: UnsubscribeForm, visit: Visit) -> ConsentEvent | None:
     except BadOptOut as error:
         form.add_error(None, str(error))
     return None
+
+
+def _mapping_of_token(enterprise: Enterprise, who: str) -> Mapping | None:
+    found = find.by_token(enterprise, who)
+    return found.mapping if found else None
 
 
 class UnsubscribeFilter(forms.Form):

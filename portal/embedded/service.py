@@ -1,5 +1,6 @@
 """A server that the keeper runs: what to start, when it is ready, how to end it, what a dead keeper left."""
 
+import abc
 import contextlib
 import os
 import signal
@@ -17,7 +18,7 @@ from portal.embedded.home import Home
 LARGEST_LOG = 10_000_000
 
 
-class Service:
+class Service(abc.ABC):
     """Base of Postgres and Valkey. `home` is where it lives, `log` what it writes to."""
 
     name: str
@@ -29,17 +30,19 @@ class Service:
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abc.abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The program and its arguments."""
 
     def configuration(self) -> bytes:
         """What the server reads from its standard input; secrets go this way, since arguments are public."""
         return b""
 
+    @abc.abstractmethod
     def is_ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it answers."""
 
-    def clear_remains(self) -> None:
+    def clear_remains(self) -> None:  # noqa: B027 - most servers leave nothing
         """Removes what would hinder a start after a crash."""
 
     def start(self, timeout: float = 600) -> None:

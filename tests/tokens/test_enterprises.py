@@ -1,5 +1,6 @@
 """Enterprises and business units are made and changed by verbs that record what they did."""
 
+import json
 from typing import Any
 
 import pytest
@@ -85,6 +86,8 @@ def test_a_change_is_recorded_with_before_and_after_and_no_change_is_not() -> No
         {"residue_days": 4000},
         {"mobile_token_digits": {"43": 99}},
         {"mobile_token_digits": {"x": 14}},
+        {"mobile_token_digits": {"43": json.loads("[" * 900 + "]" * 900)}},
+        {"mobile_token_digits": {"43": True}},
         {"mobile_token_digits": [15]},
         {"default_region": "XX"},
     ],

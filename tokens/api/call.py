@@ -21,7 +21,7 @@ from tokens.api.request_ids import request_id_of
 _USER_AGENT_LENGTH: Final = 200
 # A name of a program is welcome in the log; a person's address or number is not, wherever it was put, and neither
 # are control characters, some of which PostgreSQL would refuse.
-_UNWELCOME: Final = re.compile(r"\S*@\S*|\d{7,}|[\x00-\x1f\x7f]+")
+_UNWELCOME: Final = re.compile(r"\S*@\S*|\+?\d(?:[ ()/-]{0,2}\d){6,}|[\x00-\x1f\x7f]+")
 
 
 @dataclass(slots=True)

@@ -67,29 +67,38 @@ def load(
         requested_by_id=actor.id,
         requested_by_name=actor.name,
     )
+    _keep_chunks(job, source, chunk_rows)
+    _note_digest(job, source)
+    job.save(update_fields=["rows", "chunks", "source_bytes", "source_digest", "same_source"])
+    _record(Action.BULK_LOADED, job, actor, rows=job.rows, bytes=job.source_bytes, dialect=job.dialect)
+    return job
+
+
+def _keep_chunks(job: BulkJob, source: Source, chunk_rows: int) -> None:
     for number, piece in enumerate(source.slices(chunk_rows), start=1):
         BulkChunk.objects.create(
-            enterprise=enterprise,
+            enterprise=job.enterprise,
             job=job,
             number=number,
             first_line=piece.first_line,
             lines=piece.lines,
             rows=piece.rows,
-            source=slices.seal(enterprise.pk, job.pk, number, "source", piece.text),
+            source=slices.seal(job.enterprise_id, job.pk, number, "source", piece.text),
         )
         job.rows += piece.rows
         job.chunks = number
     if not job.rows:
         raise errors.EmptyFile
     job.source_bytes = source.bytes
-    ring, sha256 = keyring(enterprise.pk), source.sha256()
+
+
+def _note_digest(job: BulkJob, source: Source) -> None:
+    """A keyed digest of the file, and the earlier jobs of the same file."""
+    ring, sha256 = keyring(job.enterprise_id), source.sha256()
     digests = ring.digests_under_all(Purpose.LOG_DIGEST, sha256)
-    earlier = BulkJob.objects.filter(enterprise=enterprise, source_digest__in=digests)
+    earlier = BulkJob.objects.filter(enterprise=job.enterprise_id, source_digest__in=digests)
     job.same_source = list(earlier.values_list("pk", flat=True))
     job.source_digest = ring.digest(Purpose.LOG_DIGEST, sha256)[1]
-    job.save(update_fields=["rows", "chunks", "source_bytes", "source_digest", "same_source"])
-    _record(Action.BULK_LOADED, job, actor, rows=job.rows, bytes=job.source_bytes, dialect=job.dialect)
-    return job
 
 
 @transaction.atomic

@@ -76,8 +76,10 @@ def check_lengths(lengths: Mapping[str, int]) -> None:
             raise ValueError(f"{start!r} does not begin with a country calling code: write digits such as 49")
         if not start.startswith(plan.code):
             raise ValueError(f"{start!r} is shorter than its country calling code +{plan.code}")
-        if not SHORTEST <= length <= LONGEST:
-            raise ValueError(f"tokens of {length} digits for +{start}: give {SHORTEST} to {LONGEST}")
+        if type(length) is not int or not SHORTEST <= length <= LONGEST:
+            raise ValueError(
+                f"tokens for +{start} have {SHORTEST} to {LONGEST} digits: give a number of these"
+            )
 
 
 def is_valid_number(digits: str) -> bool:

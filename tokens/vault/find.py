@@ -72,7 +72,9 @@ def _by_index(enterprise: Enterprise, kind: Kind, person: blind.BlindIndexes) ->
 
 def by_token(enterprise: Enterprise, text: str) -> Found | None:
     """What is on record of a token, in any case and with blanks around it; None when we never drew it."""
-    if not looks_like_email_token(text, enterprise.token_domain) and not _can_be_mobile(enterprise, text):
+    if not looks_like_email_token(text, enterprise.token_domain) and not has_shape_of_mobile_token(
+        enterprise, text
+    ):
         return None
     mapping = Mapping.objects.filter(enterprise=enterprise, token=canonical_token(text)).first()
     return of_mapping(mapping) if mapping else None
@@ -108,7 +110,7 @@ def exchanges_of(enterprise: Enterprise, found: Found | Mapping) -> QuerySet[Pay
     return PayloadEntry.objects.filter(IsAnyOf("id", ids), enterprise_id=enterprise.pk).order_by("-id")
 
 
-def _can_be_mobile(enterprise: Enterprise, text: str) -> bool:
+def has_shape_of_mobile_token(enterprise: Enterprise, text: str) -> bool:
     """Whether a mobile token can look so: digits that make no valid number, or as many as tokens have."""
     token = canonical_token(text)
     if token is None or not token.isdigit():

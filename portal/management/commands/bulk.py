@@ -181,7 +181,7 @@ class Command(BaseCommand):
                 continue
             self.stdout.write(
                 f"{now.job}  {now.state:<9} {now.percent:5.1f} %  {now.rows_done:,} of {now.rows:,} rows, "
-                f"{now.rows_per_second:,.0f} rows/s, {now.rejected:,} rejected  {now.name}"
+                f"{now.rows_per_second:,.0f} rows/s, {now.rejected:,} cells rejected  {now.name}"
                 + (f"  ({now.failure})" if now.failure else "")
             )
 

@@ -24,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=["app", "owner", "admin"], default="app", help="of psql")
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--command", help="psql runs this and ends; rows unaligned, without headings")
+        parser.add_argument("arguments", nargs="*", help="of psql, after --")
 
     def handle(self, *, what: str, **options: Any) -> None:
         try:
@@ -46,7 +47,15 @@ class Command(BaseCommand):
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
         services.stop()
 
-    def psql(self, services: EmbeddedServices, *, role: str, command: str | None, **options: Any) -> None:
+    def psql(
+        self,
+        services: EmbeddedServices,
+        *,
+        role: str,
+        command: str | None,
+        arguments: list[str],
+        **options: Any,
+    ) -> None:
         url = urlsplit(getattr(services.start(), role))
         # By the environment: arguments of a process are public, its environment is not.
         access = {
@@ -56,5 +65,5 @@ class Command(BaseCommand):
             "PGDATABASE": url.path.removeprefix("/"),
         }
         psql = find_postgres().bin / "psql"
-        arguments = ["-XtAc", command] if command else []
-        sys.exit(subprocess.run([psql, *arguments], env=os.environ | access, check=False).returncode)
+        one = ["-XtAc", command] if command else []
+        sys.exit(subprocess.run([psql, *one, *arguments], env=os.environ | access, check=False).returncode)

@@ -69,6 +69,18 @@ def test_it_says_so_where_an_enterprise_does_not_block_at_resolve(olivia: Client
     assert "Recorded, and not blocked at Resolve" in text(olivia.post(NEW, sent(acme), follow=True))
 
 
+def test_a_number_that_may_be_a_mistyped_token_is_asked_about_before_it_is_recorded(
+    olivia: Client, acme: Enterprise
+) -> None:
+    mistyped_token = "491618447515770"
+    page = text(olivia.post(NEW, sent(acme, who=mistyped_token)))
+    assert "no token of yours reads like it" in page
+    assert 'name="sure"' in page
+    assert ConsentEvent.objects.count() == 0
+    olivia.post(NEW, sent(acme, who=mistyped_token, sure="on"))
+    assert ConsentEvent.objects.count() == 1
+
+
 def test_who_has_no_token_can_be_unsubscribed_and_stays_so_when_they_come(
     olivia: Client, acme: Enterprise, caller: api_cast.MarketingCloud
 ) -> None:

@@ -127,14 +127,16 @@ def test_resolve_is_idempotent_but_every_call_is_logged(caller: MarketingCloud, 
 
 
 def test_the_entry_tells_the_facts(caller: MarketingCloud, ana: str) -> None:
-    response = caller.resolve(ask(ana), headers={"User-Agent": "SFMC/1.0 (ops@mail.example 13175550101)\0\t"})
+    response = caller.resolve(
+        ask(ana), headers={"User-Agent": "SFMC/1.0 (ops@mail.example 13175550101 +1 317-555-0101 a1)\0\t"}
+    )
     entry = entry_of(response)
     assert entry.pk.version == 7
     assert entry.pk == uuid.UUID(response["X-Request-ID"])
     assert (entry.api, entry.status, entry.outcome, entry.error) == ("resolve", 200, Outcome.COMPLETE, "")
     assert (entry.client_id, entry.client_name) == (caller.client.client_id, "Marketing Cloud")
     assert entry.remote_address == "127.0.0.1"
-    assert entry.user_agent == "SFMC/1.0 • •)•"
+    assert entry.user_agent == "SFMC/1.0 • • • a1)•"
     assert entry.response_bytes == len(response.content)
     assert entry.request_bytes > 0
     assert 0 < entry.duration_us < 10_000_000

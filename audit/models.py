@@ -11,6 +11,12 @@ from django.db import models
 from django.db.models.functions import Now
 
 from audit.append_only import APPEND_ONLY
+from audit.approval_models import ApprovalRequest, Installation
+
+__all__ = [
+    "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "Outcome", "PayloadEntry", "RefusalCount",
+    "SealQueueEntry",
+]  # fmt: skip
 
 
 class Direction(models.IntegerChoices):

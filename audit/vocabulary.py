@@ -19,6 +19,13 @@ class Action(models.TextChoices):
     PERSON_VIEWED = "person.viewed", "viewed a person's exchanges"
     ENTRY_VIEWED = "entry.viewed", "viewed a log entry"
 
+    APPROVAL_REQUESTED = "approval.requested", "asked for approval"
+    APPROVAL_APPROVED = "approval.approved", "approved a request"
+    APPROVAL_REJECTED = "approval.rejected", "rejected a request"
+    APPROVAL_WITHDRAWN = "approval.withdrawn", "withdrew a request"
+    APPROVAL_EXPIRED = "approval.expired", "a request for approval expired"
+    APPROVAL_FAILED = "approval.failed", "approved a request that could not be done"
+
     ENTERPRISE_CREATED = "enterprise.created", "created an enterprise"
     ENTERPRISE_CHANGED = "enterprise.changed", "changed an enterprise"
     BUSINESS_UNIT_CREATED = "business-unit.created", "created a business unit"
@@ -51,3 +58,11 @@ class Action(models.TextChoices):
     ALARM_CANNOT_OPEN = "alarm.cannot-open", "a sealed value did not open"
     ALARM_MINT_BUDGET = "alarm.mint-budget", "a client minted more than its budget"
     ALARM_UNKNOWN_TOKENS = "alarm.unknown-tokens", "a client asks for many unknown tokens"
+
+
+class ApprovedAct(models.TextChoices):
+    """What nobody does alone (docs/approvals.md): each has one executor, registered by the app that owns it."""
+
+    OPEN_CLIENT = "client.open", "let an API client call from any address"
+    GRANT_ROLE = "role.grant", "grant a role"
+    START_BULK = "bulk.start", "run a bulk job"

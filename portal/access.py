@@ -1,6 +1,7 @@
 """Who may do what in which enterprise: asked by every page, answered from the person's memberships."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -8,6 +9,9 @@ from django.db.models import QuerySet
 from portal.models import User
 from portal.roles import PERMISSIONS, Permission, Role
 from tokens.models import Enterprise
+
+COMMAND_LINE: Final = "command-line"
+"""The id of the actor who types at the command line of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,20 @@ def grants(user: User | AnonymousUser) -> Grants:
         key = membership.enterprise_id
         (everywhere if key is None else by_enterprise.setdefault(key, set())).add(Role(membership.role))
     return Grants(frozenset(everywhere), {key: frozenset(roles) for key, roles in by_enterprise.items()})
+
+
+def actor_may(actor_id: str, permission: str, enterprise_id: int | None) -> bool:
+    """Whether an actor of the trail holds `permission` in an enterprise, or everywhere (None): asked by approvals.
+
+    Who types at the command line of the server may ask for everything, and decide nothing.
+    """
+    if actor_id == COMMAND_LINE:
+        return permission != Permission.DECIDE_APPROVALS
+    kind, _, number = actor_id.partition(":")
+    user = User.objects.filter(pk=int(number)).first() if kind == "user" and number.isdecimal() else None
+    held = grants(user) if user else Grants()
+    asked = Permission(permission)
+    return held.may_everywhere(asked) if enterprise_id is None else held.may_in(asked, enterprise_id)
 
 
 def enterprises_for(user: User, permission: Permission) -> QuerySet[Enterprise]:

@@ -9,7 +9,10 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         # The Celery application becomes the current one, so that web and commands ring the right doorbell.
-        from portal import celery, database_roles, sign_in  # noqa: F401
+        from audit.approvals import acts
+        from portal import access, celery, database_roles, installation, sign_in  # noqa: F401
 
         post_migrate.connect(database_roles.grant_after_migrate, sender=self)
+        post_migrate.connect(installation.declare_after_migrate, sender=self)
+        acts.know_people_by(access.actor_may)
         sign_in.connect()

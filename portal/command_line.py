@@ -6,6 +6,7 @@ import os
 from django.core.management.base import CommandError
 
 from audit.trail import Actor
+from portal.access import COMMAND_LINE
 from portal.exit_codes import FIX_THE_DATA, USAGE
 from tokens.models import Enterprise
 
@@ -28,4 +29,4 @@ def operator() -> Actor:
         name = getpass.getuser()
     except (KeyError, OSError):
         name = f"uid {os.getuid()}"  # an account without a name, as in containers
-    return Actor("command-line", name)
+    return Actor(COMMAND_LINE, name)

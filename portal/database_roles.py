@@ -20,10 +20,14 @@ MAPPING_CHANGES = "state, value, index_version_0, index_version_1, blind_index_0
 ENTERPRISE_CHANGES = (
     "name, default_region, mobile_token_digits, optout_blocks_resolve, identifier_keys_allowed, residue_days"
 )
+# What is asked, and by whom, is never changed; the database's own triggers set the times.
+APPROVAL_CHANGES = "state, decided_by_id, decided_by_name, decided_by_delay, decided_at, comment, failure"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
     "audit_auditevent": "SELECT, INSERT",
     "audit_sealqueueentry": "INSERT",
+    "audit_approvalrequest": f"SELECT, INSERT, UPDATE ({APPROVAL_CHANGES})",
+    "audit_installation": "SELECT",
     "tokens_consentevent": "SELECT, INSERT",
     "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",
     "tokens_contactmapping": "SELECT, INSERT, UPDATE",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from audit import log_index, partitions, refusals
+from audit.approvals import requests as approvals
 from tokens.api import budgets
 from tokens.crypto import key_destruction, key_making
 
@@ -23,6 +24,7 @@ JOBS: Final[list[tuple[str, float, Callable[[], object]]]] = [
     ("residue keys a week ahead", 3600.0, key_making.make_day_keys_of_all),
     ("residue keys at the end of their life", 3600.0, key_destruction.destroy_expired_day_keys),
     ("expired bearer tokens", 3600.0, clear_expired_tokens),
+    ("requests for approval whose time has passed", 60.0, approvals.expire_due),
     ("uses that no budget counts any more", 3600.0, budgets.forget_old),
     ("counters of refusals, after three months", 86_400.0, refusals.forget_old),
 ]

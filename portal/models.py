@@ -4,12 +4,22 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from portal.roles import Role
 
 
 class User(AbstractUser):
     """A person who signs in to the portal. What they may do is said by their memberships, not by groups."""
+
+    session_epoch = models.PositiveIntegerField(
+        default=0, help_text="Sessions of an earlier epoch have ended: it grows when roles change."
+    )
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # Django compares this on every request, and ends the sessions that were begun under another.
+        bound = f"{self.password}:{self.session_epoch}"
+        return salted_hmac("portal.User.session", bound, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Membership(models.Model):

@@ -22,6 +22,10 @@ class Permission(StrEnum):
     MANAGE_ENTERPRISES = "enterprises.manage"
     VIEW_BULK = "bulk.view"
     RUN_BULK = "bulk.run"
+    VIEW_APPROVALS = "approvals.view"
+    DECIDE_APPROVALS = "approvals.decide"
+    VIEW_USERS = "users.view"
+    MANAGE_USERS = "users.manage"
 
 
 class Role(models.TextChoices):
@@ -31,6 +35,7 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", "Auditor"
     INTEGRATION_ADMIN = "integration-admin", "Integration admin"
     DATA_ENGINEER = "data-engineer", "Data engineer"
+    ADMINISTRATOR = "administrator", "Administrator of users"
 
 
 _P = Permission
@@ -47,6 +52,9 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_CLIENTS,
             _P.VIEW_ENTERPRISES,
             _P.VIEW_BULK,
+            _P.VIEW_APPROVALS,
+            _P.DECIDE_APPROVALS,
+            _P.VIEW_USERS,
         }
     ),
     # Reads everything that is masked, changes nothing.
@@ -61,6 +69,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_CLIENTS,
             _P.VIEW_ENTERPRISES,
             _P.VIEW_BULK,
+            _P.VIEW_APPROVALS,
+            _P.VIEW_USERS,
         }
     ),
     Role.INTEGRATION_ADMIN: frozenset(
@@ -72,9 +82,31 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_ENTERPRISES,
             _P.MANAGE_ENTERPRISES,
             _P.VIEW_EVENTS,
+            _P.VIEW_APPROVALS,
+            _P.DECIDE_APPROVALS,
         }
     ),
     Role.DATA_ENGINEER: frozenset(
-        {_P.VIEW_DASHBOARD, _P.VIEW_MAPPINGS, _P.VIEW_ENTERPRISES, _P.VIEW_BULK, _P.RUN_BULK}
+        {
+            _P.VIEW_DASHBOARD,
+            _P.VIEW_MAPPINGS,
+            _P.VIEW_ENTERPRISES,
+            _P.VIEW_BULK,
+            _P.RUN_BULK,
+            _P.VIEW_APPROVALS,
+            _P.DECIDE_APPROVALS,
+        }
+    ),
+    # Says who else may do what, and may do none of it: granting takes a second person, who may be an officer.
+    Role.ADMINISTRATOR: frozenset(
+        {
+            _P.VIEW_DASHBOARD,
+            _P.VIEW_EVENTS,
+            _P.VIEW_ENTERPRISES,
+            _P.VIEW_APPROVALS,
+            _P.DECIDE_APPROVALS,
+            _P.VIEW_USERS,
+            _P.MANAGE_USERS,
+        }
     ),
 }

@@ -37,6 +37,7 @@ USERNAMES: Final = {
     "auditor": Role.AUDITOR,
     "integration": Role.INTEGRATION_ADMIN,
     "engineer": Role.DATA_ENGINEER,
+    "users": Role.ADMINISTRATOR,
 }
 
 

@@ -185,6 +185,9 @@ STATICFILES_DIRS = [BASE_DIR / "portal" / "static"]
 LOGGING_CONFIG = None
 logging_config(level=env.str("LOG_LEVEL", default="INFO"))
 
+# Read by the first `migrate` of a database, and never again: whether one person alone works here (docs/approvals.md).
+SINGLE_OPERATOR = env.bool("SINGLE_OPERATOR", default=False)
+
 # --- people ------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "portal.User"
 LOGIN_URL = "admin:login"

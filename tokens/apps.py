@@ -8,6 +8,9 @@ class TokensConfig(AppConfig):
     name = "tokens"
 
     def ready(self) -> None:
+        from audit.approvals import acts
         from tokens.checks import no_stock_encrypted_field
+        from tokens.enterprises import is_sandbox
 
+        acts.know_sandboxes_by(is_sandbox)
         checks.register(no_stock_encrypted_field, checks.Tags.models)

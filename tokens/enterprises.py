@@ -27,6 +27,11 @@ CHANGEABLE: Final = frozenset(
 """Fields that `change_enterprise` takes; EID, token domain and sandbox are fixed at birth."""
 
 
+def is_sandbox(enterprise_id: int) -> bool:
+    """Whether acts on that enterprise need no second person: fixed when it was made."""
+    return Enterprise.objects.filter(pk=enterprise_id, sandbox=True).exists()
+
+
 @transaction.atomic
 def create_enterprise(
     *,

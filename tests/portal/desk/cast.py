@@ -15,6 +15,7 @@ NAMES = {
     Role.AUDITOR: "aaron",
     Role.INTEGRATION_ADMIN: "ines",
     Role.DATA_ENGINEER: "dario",
+    Role.ADMINISTRATOR: "ursula",
 }
 
 

@@ -198,6 +198,7 @@ NAVIGATION = {
     Role.AUDITOR: SEEN_BY_ALL | EVIDENCE | PEOPLE | {"API clients", "Bulk jobs"},
     Role.INTEGRATION_ADMIN: SEEN_BY_ALL | EVIDENCE | {"API clients"},
     Role.DATA_ENGINEER: SEEN_BY_ALL | {"Bulk jobs"},
+    Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Four-eyes: acts that a second person must approve before they are done (docs/approvals.md)."""

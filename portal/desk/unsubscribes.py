@@ -44,8 +44,8 @@ SCOPES: Final = [
     ),
 ]
 DOUBTFUL: Final = (
-    "This looks like a mobile token, but no token of yours reads like it. Check each digit; if it is the person's number,"
-    " tick this box."
+    "This looks like a mobile token, but no token of yours reads like it. Check each digit; if it is the person's"
+    " number, tick this box."
 )
 LAWS: Final = [
     ("", "not stated"),

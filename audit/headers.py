@@ -7,6 +7,7 @@ hash is that of RFC 6962: SHA-256(0x00 || header).
 
 import datetime
 import hashlib
+import ipaddress
 import json
 from typing import Any, Final
 
@@ -40,3 +41,17 @@ def _plain(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     return str(value)
+
+
+def means_the_same(one: Any, other: Any, key: str = "") -> bool:
+    """Whether two JSON values of a header are equal: 1e5 is 100000, but true is not 1; addresses by their value."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(means_the_same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(means_the_same, one, other))
+    if key == "address" and isinstance(one, str) and isinstance(other, str) and one != other:
+        try:
+            return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+        except ValueError:
+            return False
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

@@ -1,4 +1,4 @@
-"""Evidence: payload log, event trail, seal queue, counters of anonymous refusals.
+"""Evidence: payload log, event trail, seals and their queue, counters of anonymous refusals.
 
 No foreign keys: enterprise, client, actor and subject are opaque ids plus text, so that evidence outlives what
 it speaks of (decision 16). `PayloadEntry` and `AuditEvent` are partitioned by month on their UUIDv7; the tables
@@ -138,6 +138,46 @@ class SealQueueEntry(models.Model):
 
     def __str__(self) -> str:
         return f"leaf {self.id}"
+
+
+class SealedLeaf(models.Model):
+    """A leaf of the tree. It outlives its entry: leaf hashes stay for ever. Written by the sequencer alone."""
+
+    index = models.BigIntegerField(primary_key=True)  # dense, from 0
+    kind = models.PositiveSmallIntegerField(choices=SealQueueEntry.Kind)
+    entry_id = models.UUIDField()
+    leaf_hash = models.BinaryField()
+    # The roots of the complete subtrees that end with this leaf, level 1 upwards, 32 bytes each: so a proof, or the
+    # start of the sequencer, reads a few rows and never a whole log.
+    nodes = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "sealed leaves"
+        constraints = [
+            models.UniqueConstraint(fields=["entry_id", "kind"], name="one_leaf_of_an_entry"),
+            models.CheckConstraint(condition=models.Q(index__gte=0), name="leaf_index_from_0"),
+        ]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"leaf #{self.index}"
+
+
+class Checkpoint(models.Model):
+    """The signed state of the tree at a moment. Periods without a leaf have checkpoints too."""
+
+    number = models.BigIntegerField(primary_key=True)  # dense, from 0
+    size = models.BigIntegerField(help_text="How many leaves it covers.")
+    root = models.BinaryField()
+    at = models.DateTimeField()
+    note = models.TextField(help_text="The signed note, as docs/evidence.md describes it.")
+
+    class Meta:
+        indexes = [models.Index(fields=["size", "number"], name="checkpoint_by_size")]
+        triggers = APPEND_ONLY
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.number}"
 
 
 class RefusalCount(models.Model):

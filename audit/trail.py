@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uuid_utils.compat
-from django.db import connection
+from django.db import connections
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
@@ -56,8 +56,12 @@ def record(
     target: Target | None = None,
     request_id: uuid.UUID | None = None,
     details: dict[str, Any] | None = None,
+    using: str = "default",
 ) -> uuid.UUID:
-    """Record an act in the caller's transaction; its id is returned. `details` never holds a clear value."""
+    """Record an act in the caller's transaction; its id is returned. `details` never holds a clear value.
+
+    `using` is the alias of that transaction: `owner` for acts of the maintenance process.
+    """
     event_id, at = uuid_utils.compat.uuid7(), timezone.now()
     target, details = target or Target("", ""), details or {}
     header = header_of(event_id, at, action, actor, enterprise_id, target, request_id, details)
@@ -67,7 +71,7 @@ def record(
         request_id, actor.remote_address, Jsonb(details), header, leaf,
         SealQueueEntry.Kind.EVENT.value, event_id, leaf,
     ]  # fmt: skip
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute(RECORD, row)
     return event_id
 

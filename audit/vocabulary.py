@@ -55,6 +55,11 @@ class Action(models.TextChoices):
     KEY_CREATED = "key.created", "created a data key"
     KEY_DESTROYED = "key.destroyed", "destroyed a data key"
 
+    RESTORE_DECLARED = "seals.restore-declared", "declared that an older database was restored"
+    PARTITION_DROPPED = "retention.partition-dropped", "dropped a month of evidence, by policy"
+
+    ALARM_TAMPERING = "alarm.tampering", "an entry is not what was written"
+    ALARM_SEALS_STOPPED = "alarm.seals-stopped", "sealing stopped"
     ALARM_CANNOT_OPEN = "alarm.cannot-open", "a sealed value did not open"
     ALARM_MINT_BUDGET = "alarm.mint-budget", "a client minted more than its budget"
     ALARM_UNKNOWN_TOKENS = "alarm.unknown-tokens", "a client asks for many unknown tokens"

@@ -28,6 +28,8 @@ NARROWER = {
     "audit_sealqueueentry": "INSERT",
     "audit_approvalrequest": f"SELECT, INSERT, UPDATE ({APPROVAL_CHANGES})",
     "audit_installation": "SELECT",
+    "audit_sealedleaf": "SELECT",
+    "audit_checkpoint": "SELECT",
     "tokens_consentevent": "SELECT, INSERT",
     "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",
     "tokens_contactmapping": "SELECT, INSERT, UPDATE",

@@ -5,6 +5,7 @@ from typing import Final
 
 from audit import log_index, partitions, refusals
 from audit.approvals import requests as approvals
+from portal import sealing
 from tokens.api import budgets
 from tokens.crypto import key_destruction, key_making
 
@@ -17,7 +18,8 @@ def clear_expired_tokens() -> None:
 
 
 # (name, seconds between runs, job). A job that raises is logged and run again at its next turn.
-JOBS: Final[list[tuple[str, float, Callable[[], object]]]] = [
+Job = tuple[str, float, Callable[[], object]]
+JOBS: Final[list[Job]] = [
     ("log partitions six months ahead", 3600.0, partitions.ensure),
     # Often enough that no call finds the list full: it holds about a thousand full batches.
     ("links into the index of the log", 5.0, log_index.sort_in),
@@ -28,3 +30,6 @@ JOBS: Final[list[tuple[str, float, Callable[[], object]]]] = [
     ("uses that no budget counts any more", 3600.0, budgets.forget_old),
     ("counters of refusals, after three months", 86_400.0, refusals.forget_old),
 ]
+
+# In a thread of its own: no other job may delay a seal.
+SEALING: Final[list[Job]] = [("seals", 1.0, sealing.seal)]

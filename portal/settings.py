@@ -43,6 +43,12 @@ else:
     ROOT_KEYS = env.list("FIELD_ENCRYPTION_KEY", default=[]) or refuse(
         "FIELD_ENCRYPTION_KEY is not set", "give the root key of this database (32 bytes, URL-safe base64)"
     )
+# The key that signs checkpoints of the audit log, and the newest checkpoint: outside the database, for the maintenance
+# process alone. A path and not a value, so that no other process reads it.
+AUDIT_SIGNING_KEY_PATH = env.str(
+    "AUDIT_SIGNING_KEY_PATH", default=str(STATE_DIR / "keys" / "audit-signing-key")
+)
+AUDIT_HEAD_PATH = env.str("AUDIT_HEAD_PATH", default=str(STATE_DIR / "seals" / "head"))
 # The stock field package insists on a Fernet key of its own at import. It gets one that nothing is ever
 # sealed with, and tokens.crypto.fields makes its crypter raise: what is sealed, is sealed by ROOT_KEYS.
 FIELD_ENCRYPTION_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32))

@@ -1,6 +1,7 @@
 """Databases for tests: a clone for each test process, in which every test rolls back, and `own_database`."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from typing import Any
 import environ
 import hypothesis
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connections
 
+from portal import sealing
 from portal.embedded import EmbeddedServices, Urls
 from tests import cluster, components, serving
 from tokens.crypto import keyring
@@ -90,14 +93,25 @@ def _own_database(
 ) -> Iterator[OwnDatabase]:
     name = cluster.fresh_name()
     where.make_clone(name)
-    environment = cluster.environment(where, name) | {"DJANGO_SETTINGS_MODULE": "tests.served_settings"}
+    seals = where.state / "seals" / name  # a log of its own
+    environment = cluster.environment(where, name) | {
+        "DJANGO_SETTINGS_MODULE": "tests.served_settings",
+        "AUDIT_SIGNING_KEY_PATH": str(seals / "key"),
+        "AUDIT_HEAD_PATH": str(seals / "head"),
+    }
+    shutil.rmtree(seals, ignore_errors=True)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
+        if variable.startswith("AUDIT_"):
+            monkeypatch.setattr(settings, variable, value)
+    sealing.sequencer.cache_clear()
     try:
         with blocker.unblock(), _aliases_lead_to(where.urls(name)):
             yield OwnDatabase(name, where.urls(name), environment, where.services)
     finally:
+        sealing.sequencer.cache_clear()
         where.drop(name)
+        shutil.rmtree(seals, ignore_errors=True)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ def with_jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(*jobs: Callable[[], object]) -> None:
         named = [(f"job {number}", 3600.0, job) for number, job in enumerate(jobs)]
         monkeypatch.setattr(maintain, "JOBS", named)
+        monkeypatch.setattr(maintain, "SEALING", [])
         # The command listens to signals, which is the business of pytest here.
         monkeypatch.setattr(maintain.signal, "signal", lambda *_: None)
         call_command("maintain", once=True)

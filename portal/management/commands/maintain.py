@@ -3,14 +3,16 @@
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
+from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
-from portal.maintenance import JOBS
+from portal import sealing
+from portal.maintenance import JOBS, SEALING, Job
 
 logger = structlog.get_logger(__name__)
 # A job that failed is tried again after this, or at its next turn if that comes sooner.
@@ -24,18 +26,31 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="run each job once and end")
 
     def handle(self, *, once: bool, **options: Any) -> None:
+        if settings.PRODUCTION:
+            sealing.check_signing_key()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        due = dict.fromkeys((name for name, _, _ in JOBS), 0.0)
-        while not stop.is_set():
-            for name, interval, job in JOBS:
-                if due[name] <= time.monotonic() and not stop.is_set():
-                    succeeded = run_job(name, job)
-                    due[name] = time.monotonic() + (interval if succeeded else min(interval, RETRY_AFTER))
-            if once:
-                return
-            stop.wait(max(0.0, min(due.values()) - time.monotonic()))
+        if once:
+            for name, _, job in [*JOBS, *SEALING]:
+                run_job(name, job)
+            return
+        sealer = threading.Thread(target=run_lane, args=(SEALING, stop), name="seals")
+        sealer.start()
+        run_lane(JOBS, stop)
+        sealer.join()
+
+
+def run_lane(jobs: Sequence[Job], stop: threading.Event) -> None:
+    """Runs jobs one after the other, each at its time, until told to stop."""
+    due = dict.fromkeys((name for name, _, _ in jobs), 0.0)
+    while not stop.is_set():
+        for name, interval, job in jobs:
+            if due[name] <= time.monotonic() and not stop.is_set():
+                succeeded = run_job(name, job)
+                due[name] = time.monotonic() + (interval if succeeded else min(interval, RETRY_AFTER))
+        stop.wait(max(0.0, min(due.values()) - time.monotonic()))
+    connections.close_all()
 
 
 def run_job(name: str, job: Callable[[], object]) -> bool:

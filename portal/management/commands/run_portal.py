@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from portal import banner, embedded, preflight, sample_data
+from portal import banner, embedded, preflight, sample_data, sealing
 from portal.embedded.leash import tie_to_parent
 from portal.embedded.locks import FileLock
 from portal.settings_errors import refuse
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             tie_to_parent(signal.SIGTERM)
         listener = listen(bind, port) if "web" in only else None
         running = refuse_a_second_run() if settings.EMBEDDED else None
-        self._prepare()
+        self._prepare(only)
         sample = make_sample_data()
         supervisor = Supervisor(programs(only, listener), say=self._say)
         if listener is not None:
@@ -56,11 +56,13 @@ class Command(BaseCommand):
         if running is not None:
             running.release()
 
-    def _prepare(self) -> None:
+    def _prepare(self, only: Sequence[str]) -> None:
         preflight.check_tls()
         preflight.check_databases()
         migrate()
         preflight.check_keys()
+        if "maintenance" in only:
+            sealing.check_signing_key()
         call_command("collectstatic", interactive=False, verbosity=0)
         connections.close_all()
 

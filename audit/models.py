@@ -117,7 +117,11 @@ class AuditEvent(models.Model):
     leaf_hash = models.BinaryField()
 
     class Meta:
-        indexes = [models.Index(fields=["enterprise_id", "-id"], name="event_by_enterprise")]
+        indexes = [
+            models.Index(fields=["enterprise_id", "-id"], name="event_by_enterprise"),
+            # What was done to one thing, newest first: the timeline of a person.
+            models.Index(fields=["target_id", "target_type", "-id"], name="event_by_target"),
+        ]
         triggers = APPEND_ONLY
 
     def __str__(self) -> str:

@@ -5,7 +5,8 @@ What is looked for comes by POST, is looked up by its blind index, and is never 
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
@@ -17,12 +18,14 @@ from audit import trail
 from audit.models import PayloadEntry
 from audit.trail import Target
 from audit.vocabulary import Action
-from portal.desk.keyset import Sheet, sheet
+from portal.desk.keyset import Sheet, sheet_by
 from portal.desk.log import COLUMNS
 from portal.desk.masks import masked
 from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
 from portal.roles import Permission
+from tokens.dossier import timeline
+from tokens.dossier.timeline import LineKind
 from tokens.formats.kinds import Kind
 from tokens.formats.mask import mask
 from tokens.models import Enterprise, Mapping
@@ -30,6 +33,22 @@ from tokens.vault import find
 from tokens.vault.find import Found
 
 EXCHANGES_SHOWN_WITHOUT_MAPPING = 20
+TITLES: Final = {
+    LineKind.EXCHANGE: "Exchanges",
+    LineKind.SIGHT: "Who saw them",
+    LineKind.CONSENT: "Consent",
+    LineKind.ACT: "Acts",
+    LineKind.JOB: "Bulk jobs",
+    LineKind.RECORD: "Token and keys",
+}
+ASKED_BY_KIND: Final = {
+    LineKind.EXCHANGE: Permission.VIEW_LOG,
+    LineKind.SIGHT: Permission.VIEW_EVENTS,
+    LineKind.CONSENT: Permission.VIEW_UNSUBSCRIBES,
+    LineKind.ACT: Permission.VIEW_EVENTS,
+    LineKind.JOB: Permission.VIEW_MAPPINGS,
+    LineKind.RECORD: Permission.VIEW_MAPPINGS,
+}
 
 
 class SearchForm(forms.Form):
@@ -125,14 +144,8 @@ def _look(enterprise: Enterprise, what: str, visit: Visit) -> Hit | None:
 
 
 def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
-    """GET /admin/people/<mapping id>/; that somebody looked is recorded first."""
-    mapping = (
-        Mapping.objects.select_related("enterprise")
-        .filter(pk=mapping_id, enterprise__in=visit.enterprise_ids)
-        .first()
-    )
-    if mapping is None:
-        raise Http404
+    """GET /admin/people/<mapping id>/ (`?show=` for lines of one kind); that somebody looked is recorded first."""
+    mapping = mapping_in(visit, mapping_id)
     trail.record(
         Action.PERSON_VIEWED,
         actor=visit.actor,
@@ -140,14 +153,14 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         target=Target("mapping", str(mapping.pk), mapping.token),
     )
     found = find.of_mapping(mapping)
-    may_see_log = visit.may(Permission.VIEW_LOG, mapping.enterprise_id)
+    shown = kinds_for(visit, mapping.enterprise_id)
+    chosen = [kind for kind in shown if kind == request.GET.get("show")] or shown
     page, too_slow = Sheet([], "", ""), False
-    if may_see_log:
-        try:
-            with patience():
-                page = sheet(find.exchanges_of(mapping.enterprise, found).only(*COLUMNS), request)
-        except TookTooLong:
-            too_slow = True
+    try:
+        with patience():
+            page = sheet_by(partial(_lines, found, chosen), request)
+    except TookTooLong:
+        too_slow = True
     context = {
         "title": "Person",
         "mapping": mapping,
@@ -156,8 +169,30 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "found": found,
         "sheet": page,
         "too_slow": too_slow,
-        "may_see_log": may_see_log,
+        "shown": [(kind, TITLES[kind]) for kind in shown],
+        "chosen": chosen[0] if len(chosen) == 1 else "",
         "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, mapping.enterprise_id),
         "may_see_unsubscribes": visit.may(Permission.VIEW_UNSUBSCRIBES, mapping.enterprise_id),
+        "may_see_bulk": visit.may(Permission.VIEW_BULK, mapping.enterprise_id),
     }
     return render(request, "desk/person.html", context)
+
+
+def mapping_in(visit: Visit, mapping_id: int) -> Mapping:
+    """A mapping of an enterprise that the page may show. Raises Http404."""
+    rows = Mapping.objects.select_related("enterprise").filter(enterprise__in=visit.enterprise_ids)
+    mapping = rows.filter(pk=mapping_id).first()
+    if mapping is None:
+        raise Http404
+    return mapping
+
+
+def kinds_for(visit: Visit, enterprise_id: int) -> list[LineKind]:
+    """The kinds of lines that the person at the desk may see, in the order in which they are offered."""
+    return [kind for kind, permission in ASKED_BY_KIND.items() if visit.may(permission, enterprise_id)]
+
+
+def _lines(
+    found: Found, kinds: list[LineKind], older: uuid.UUID | None, newer: uuid.UUID | None, limit: int
+) -> list[timeline.Line]:
+    return timeline.lines(found, kinds, older=older, newer=newer, limit=limit)

@@ -85,7 +85,9 @@ def test_an_officer_finds_a_person_and_reads_what_was_said_of_them(
     assert page.inner_text("h1") == "a•••@m•••.example"
     assert token in page.inner_text("main")
     assert "SUB-ANA" in page.inner_text("main")
-    page.get_by_role("region", name="Exchanges").get_by_role("link").first.click()
+    page.get_by_role("link", name="Exchanges").click()
+    page.wait_for_url("**/?show=exchange")
+    page.get_by_role("region", name="Lines of the timeline").get_by_role("link").first.click()
     page.wait_for_url("**/admin/log/*/")
     assert "asked for 1 token. It was resolved." in page.inner_text(".verdict")
     assert page.inner_text("article[aria-label=Answer] .hole >> nth=0") == "a•••@m•••.example"

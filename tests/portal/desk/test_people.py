@@ -144,8 +144,10 @@ def test_exchanges_are_for_who_may_see_the_log(
     caller.resolve(api_cast.ask(ana.token))
     page = text(cast.at_desk(Role.DATA_ENGINEER, acme).get(f"/admin/people/{ana.pk}/"))
     assert ana.token in page
-    assert "Exchanges that touched" not in page
+    assert "/admin/log/" not in page
     assert "Unsubscribe" not in page
+    assert "?show=exchange" not in page
+    assert "?show=sight" not in page
 
 
 def test_only_an_officer_is_offered_to_unsubscribe(ana: Mapping, olivia: Client, aaron: Client) -> None:

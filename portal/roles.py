@@ -26,6 +26,8 @@ class Permission(StrEnum):
     DECIDE_APPROVALS = "approvals.decide"
     VIEW_USERS = "users.view"
     MANAGE_USERS = "users.manage"
+    # Clear values: needs a second factor, see portal.second_factor.
+    REVEAL = "people.reveal"
 
 
 class Role(models.TextChoices):
@@ -55,6 +57,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_APPROVALS,
             _P.DECIDE_APPROVALS,
             _P.VIEW_USERS,
+            _P.REVEAL,
         }
     ),
     # Reads everything that is masked, changes nothing.

@@ -1,20 +1,23 @@
 """Signing in and out: Django's authentication, counted so that guessing ends soon, and every act recorded.
 
-Failures are counted in the shared cache for each name at an address, and for each address. While the cache is
-away nobody can sign in (guesses could not be counted); who is signed in goes on.
+Attempts are counted in the shared cache, before a password is looked at, for each name at an address and for each
+address. While the cache is away nobody can sign in (guesses could not be counted); who is signed in goes on.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Final
 
+from allauth.account.internal.flows.login import (
+    get_authentication_records,
+    perform_password_login,
+)
+from allauth.account.models import Login
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.core.cache import cache
+from django.contrib.auth.views import LoginView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 from redis.exceptions import RedisError
 from unfold.forms import AuthenticationForm
@@ -22,6 +25,7 @@ from unfold.forms import AuthenticationForm
 from audit import trail
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
+from portal import attempts
 from portal.access import grants
 from portal.actors import actor_of, address_of
 from portal.models import User
@@ -45,10 +49,10 @@ class SignInForm(AuthenticationForm):
 
     @sensitive_variables()
     def clean(self) -> dict[str, Any]:
-        """Asks Django's backends only while the limits allow another attempt."""
+        """Counts the attempt, and asks Django's backends only while the limits allow one more."""
         name = self.cleaned_data.get("username") or ""
         try:
-            if _is_locked(name, _address(self.request)):
+            if not _may_try(name, _address(self.request)):
                 raise ValidationError(self.error_messages["too_many"], code="too_many")
             return dict(super().clean() or {})
         except RedisError:
@@ -56,23 +60,38 @@ class SignInForm(AuthenticationForm):
 
     def confirm_login_allowed(self, user: Any) -> None:
         """The password was right. What lets a person in is a role; staff and superuser flags are not asked."""
+        of_name, of_address = _counters(user.get_username(), _address(self.request))
+        attempts.forget(of_name)
+        attempts.give_back(of_address)
         if not user.is_active:
             raise ValidationError(self.error_messages["inactive"], code="inactive")
         if not grants(user).roles():
             raise ValidationError(self.error_messages["no_role"], code="no_role")
 
 
-def _counters(name: str, address: str) -> dict[str, int]:
-    """Cache keys and their limits. Keys are digests: a mistyped password may stand where the name belongs."""
-    return {
-        f"sign-in:{salted_hmac('sign-in', f'{name.casefold()}@{address}').hexdigest()}": FAILURES_OF_A_NAME,
-        f"sign-in:{salted_hmac('sign-in', address).hexdigest()}": FAILURES_OF_AN_ADDRESS,
-    }
+class SignInView(LoginView):
+    """Django's view; what follows a right password is allauth's: the second factor, then the session."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """On to the next step."""
+        user = form.get_user()
+        login = Login(user=user, redirect_url=self.get_success_url())
+        response: HttpResponse = perform_password_login(
+            self.request, {"username": user.get_username()}, login
+        )
+        return response
 
 
-def _is_locked(name: str, address: str) -> bool:
-    limits = _counters(name, address)
-    return any(count >= limits[key] for key, count in cache.get_many(limits).items())
+def _may_try(name: str, address: str) -> bool:
+    of_name, of_address = _counters(name, address)
+    # Both are counted, also when the first says no.
+    may_name = attempts.take(of_name, limit=FAILURES_OF_A_NAME, seconds=WINDOW_SECONDS)
+    may_address = attempts.take(of_address, limit=FAILURES_OF_AN_ADDRESS, seconds=WINDOW_SECONDS)
+    return may_name and may_address
+
+
+def _counters(name: str, address: str) -> tuple[str, str]:
+    return f"sign-in:{name.casefold()}@{address}", f"sign-in:{address}"
 
 
 def _address(request: HttpRequest | None) -> str:
@@ -80,12 +99,8 @@ def _address(request: HttpRequest | None) -> str:
 
 
 def remember_failure(credentials: Mapping[str, Any], request: HttpRequest | None, **_: Any) -> None:
-    """Signal of Django: count the failure and record it; a name that nobody has is not written down."""
+    """Signal of Django: the failure is recorded; a name that nobody has is not written down."""
     name, address = str(credentials.get("username", "")), _address(request)
-    for key in _counters(name, address):
-        cache.add(key, 0, WINDOW_SECONDS)
-        with suppress(ValueError):  # it ran out in between: then there is nothing to count on
-            cache.incr(key)
     user = get_user_model().objects.filter(username=name).first()
     trail.record(
         Action.SIGN_IN_FAILED,
@@ -98,11 +113,11 @@ def remember_failure(credentials: Mapping[str, Any], request: HttpRequest | None
 
 
 def remember_sign_in(request: HttpRequest, user: User, **_: Any) -> None:
-    """Signal of Django: clocks of the session start, failures are forgotten, the act is recorded."""
+    """Signal of Django: clocks of the session start, and the act is recorded with what it was made."""
     request.session[BEGAN_AT] = request.session[SEEN_AT] = int(timezone.now().timestamp())
-    address = _address(request)
-    cache.delete(next(iter(_counters(user.get_username(), address))))
-    _record(Action.SIGNED_IN, request, user)
+    shown = get_authentication_records(request, user)
+    by = [str(one.get("type") or one.get("provider") or one["method"]) for one in shown]
+    _record(Action.SIGNED_IN, request, user, {"by": by} if by else {})
 
 
 def remember_sign_out(request: HttpRequest, user: User | None, **_: Any) -> None:
@@ -111,9 +126,10 @@ def remember_sign_out(request: HttpRequest, user: User | None, **_: Any) -> None
         _record(Action.SIGNED_OUT, request, user)
 
 
-def _record(action: Action, request: HttpRequest, user: User) -> None:
+def _record(action: Action, request: HttpRequest, user: User, details: dict[str, Any] | None = None) -> None:
     actor = actor_of(request, user)
-    trail.record(action, actor=actor, enterprise_id=None, target=Target("user", actor.id, actor.name))
+    target = Target("user", actor.id, actor.name)
+    trail.record(action, actor=actor, enterprise_id=None, target=target, details=details)
 
 
 def connect() -> None:

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 
 from portal.access import grants
 from portal.actors import actor_of
+from portal.desk.gate import fresh_factor_first, second_factor_first
 from portal.desk.visit import Visit
 from portal.models import User
 from portal.roles import Permission
@@ -30,6 +31,8 @@ class Page:
     permission: Permission
     view: Callable[..., HttpResponseBase]
     methods: tuple[str, ...] = READ
+    # Opens only to who showed their second factor within SECOND_FACTOR_FRESH_SECONDS.
+    fresh_factor: bool = False
 
     @property
     def section(self) -> str:
@@ -49,6 +52,11 @@ class Page:
             raise PermissionDenied
         if request.method not in self.methods:
             return HttpResponseNotAllowed(self.methods)
+        stop = second_factor_first(request, user, held)
+        if stop is None and self.fresh_factor:
+            stop = fresh_factor_first(request)
+        if stop is not None:
+            return stop
         visit = Visit(user, actor_of(request, user), held, self.permission)
         vars(request)["visit"] = visit  # for the frame, which need not ask for the memberships again
         return self.view(request, visit, **arguments)

@@ -14,11 +14,13 @@ from playwright.sync_api import sync_playwright
 from audit.models import Api, Outcome
 from portal import sample_data
 from portal.embedded.state import CHECKOUT
+from portal.models import User
 from portal.sample_data import SampleAccess
 from portal.synthetic_people import people
 from tests import cluster, components, serving
 from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE, Visitor
 from tests.portal.desk.exchanges import logged
+from tests.portal.factor import app_of
 from tests.tokens.api import cast as api_cast
 from tests.tokens.bulk import scene
 from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
@@ -95,6 +97,8 @@ def _visitors() -> Iterator[Any]:
 def _data() -> tuple[SampleAccess, dict[str, str]]:
     """The sample data with traffic; addresses of the pages by name."""
     access = sample_data.create()
+    for name in (access.username, "officer"):
+        app_of(User.objects.get(username=name))
     enterprise = Enterprise.objects.get(eid=sample_data.EID)
     caller = api_cast.MarketingCloud(ApiClient.objects.get(client_id=access.client_id), access.client_secret)
     _traffic_of_a_day(enterprise, caller.client)
@@ -130,6 +134,9 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "enterprise": f"/admin/enterprises/{enterprise.pk}/",
         "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",
         "password": "/admin/password_change/",
+        "factor": "/admin/second-factor/",
+        "factor-confirm": "/admin/second-factor/confirm/",
+        "factor-passkey": "/admin/second-factor/passkey/",
         "nothing": "/admin/nothing/",
         "none-found": "/admin/log/?status=413",
     }

@@ -11,6 +11,7 @@ from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.portal.desk import cast
 from tests.portal.desk.exchanges import logged
+from tests.portal.factor import app_of
 from tests.serving import Server
 from tests.tokens.api import cast as api_cast
 from tests.tokens.cast import an_enterprise
@@ -103,7 +104,7 @@ def test_no_page_complains_or_is_cut_off(
     context = chromium.new_context(viewport=size, color_scheme=scheme)
     visitor = Visitor(context.new_page(), portal_server.url)
     acme = an_enterprise("Acme")
-    cast.somebody(*Role, name="everything")
+    app_of(cast.somebody(*Role, name="everything"))
     visitor.sign_in("everything", cast.PASSWORD)
     assert visitor.page.evaluate("document.documentElement.classList.contains('dark')") is (scheme == "dark")
     wrong = look(visitor, EMPTY)
@@ -117,7 +118,7 @@ def test_plots_are_drawn_and_lead_to_the_log(visitor: Visitor) -> None:
     acme = an_enterprise("Acme")
     for ago in range(40):
         logged(acme, ago=ago * 120)
-    cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme)
+    app_of(cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme))
     visitor.sign_in("olivia", cast.PASSWORD)
     painted = visitor.page.evaluate(
         """() => [...document.querySelectorAll("canvas")].map((canvas) => {

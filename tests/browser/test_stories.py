@@ -12,10 +12,13 @@ import pytest
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
+from portal import second_factor
+from portal.access import grants
 from portal.roles import Role
 from tests.browser.conftest import Visitor
 from tests.conftest import OwnDatabase
 from tests.portal.desk import cast
+from tests.portal.factor import app_of
 from tests.tokens.api import cast as api_cast
 from tests.tokens.bulk.crew import Crew
 from tests.tokens.cast import an_enterprise
@@ -31,7 +34,9 @@ def acme(visitor: Visitor) -> Enterprise:
 
 def at_desk(visitor: Visitor, role: Role, acme: Enterprise) -> Any:
     """The page of somebody with `role` who has signed in."""
-    cast.somebody(role, enterprise=acme)
+    user = cast.somebody(role, enterprise=acme)
+    if second_factor.is_required(grants(user)):
+        app_of(user)
     visitor.sign_in(cast.NAMES[role], cast.PASSWORD)
     return visitor.page
 

@@ -117,6 +117,23 @@ def test_an_address_that_tries_many_names_is_refused() -> None:
     assert "Too many failed attempts" in text_of(sign_in("aaron", cast.PASSWORD))
 
 
+def test_guesses_that_arrive_together_are_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is still being checked when the next one comes: counted after the check, all would be."""
+    cast.somebody(Role.AUDITOR)
+    checked: list[str] = []
+
+    def slow_check(
+        self: object, request: object, username: str = "", password: str = "", **_: object
+    ) -> None:
+        checked.append(password)
+        if len(checked) < 40:
+            sign_in("aaron", f"guess {len(checked)}")
+
+    monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", slow_check)
+    sign_in("aaron", "guess 0")
+    assert len(checked) == FAILURES_OF_A_NAME
+
+
 def test_success_forgets_the_failures_of_the_name() -> None:
     cast.somebody(Role.AUDITOR)
     for _ in range(FAILURES_OF_A_NAME - 1):
@@ -133,7 +150,7 @@ def test_while_failures_cannot_be_counted_nobody_signs_in_and_the_page_says_so(m
     def away(*args: object, **kwargs: object) -> None:
         raise RedisConnectionError
 
-    monkeypatch.setattr(cache, "get_many", away)  # type: ignore[attr-defined]
+    monkeypatch.setattr(cache, "incr", away)  # type: ignore[attr-defined]
     response = sign_in("aaron", cast.PASSWORD)
     assert not is_in(response)
     assert "Nobody can sign in at the moment" in text_of(response)

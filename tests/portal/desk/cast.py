@@ -4,8 +4,11 @@ from typing import Any
 
 from django.test import Client
 
+from portal import second_factor
+from portal.access import grants
 from portal.models import Membership, User
 from portal.roles import Role
+from tests.portal.factor import show_factor
 from tokens.models import Enterprise
 
 PASSWORD = "a sentence of my own"
@@ -31,11 +34,13 @@ def somebody(*roles: Role, enterprise: Enterprise | None = None, name: str = "")
     return user
 
 
-def browser_of(user: User | None) -> Client:
-    """A browser in which `user` is signed in."""
+def browser_of(user: User | None, *, shown: bool = True) -> Client:
+    """A browser in which `user` is signed in, and showed a second factor where their roles ask for one."""
     client = Client()
     if user is not None:
         client.force_login(user)
+        if shown and second_factor.is_required(grants(user)):
+            show_factor(client, user)
     return client
 
 

@@ -77,6 +77,11 @@ def pages(
         f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
     ]  # fmt: skip
     shown = {address: browser.get(address).content.decode() for address in addresses}
+    shown["/admin/second-factor/"] = browser.get("/admin/second-factor/").content.decode()
+    shown["show again"] = browser.get("/admin/second-factor/confirm/").content.decode()
+    shown["passkey"] = browser.get("/admin/second-factor/passkey/").content.decode()
+    auditor = cast.browser_of(cast.somebody(Role.AUDITOR))
+    shown["set up"] = auditor.get("/admin/second-factor/app/").content.decode()
     shown["sign in"] = Client().get("/admin/login/").content.decode()
     shown["signed out"] = browser.post("/admin/logout/").content.decode()
     return shown

@@ -67,9 +67,28 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/enterprises/<int:enterprise_id>/units/<int:unit_id>/": (FORM, (I,)),
 }
 # For whoever has a role, whichever it is.
-OWN_ACCOUNT = {"admin/password_change/": FORM, "admin/password_change/done/": READ}
+OWN_ACCOUNT = {
+    "admin/password_change/": FORM,
+    "admin/password_change/done/": READ,
+    "admin/second-factor/": READ,
+    "admin/second-factor/app/": FORM,
+    "admin/second-factor/passkey/": FORM,
+    "admin/second-factor/confirm/": FORM,
+    "admin/second-factor/codes/": ACT,
+    "admin/second-factor/<int:factor_id>/remove/": ACT,
+}
 # For everybody, signed in or not; none of these shows or changes anything of an enterprise.
-OPEN = {"", "admin", "admin/login/", "admin/logout/", "api/schema/", "api/docs/", "healthz", "readyz"}
+OPEN = {
+    "",
+    "admin",
+    "admin/login/",
+    "admin/login/code/",
+    "admin/logout/",
+    "api/schema/",
+    "api/docs/",
+    "healthz",
+    "readyz",
+}
 # API clients only: a person's session opens nothing here.
 API = {"api/v1/tokens/resolve", "api/v1/tokens/get", "oauth2/token"}
 
@@ -116,6 +135,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<int:network_id>": 1,
         "<int:enterprise_id>": acme.pk,
         "<int:unit_id>": unit.pk,
+        "<int:factor_id>": 1,
     }
     filled = {}
     for route in [*DESK, *OWN_ACCOUNT]:

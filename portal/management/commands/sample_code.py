@@ -1,0 +1,53 @@
+"""`manage.py sample_code`: an authenticator app for the sample users of a trial, in place of a phone."""
+
+import time
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from portal import sample_data
+from portal.command_line import operator
+from portal.exit_codes import USAGE
+from portal.models import User
+from portal.second_factor import codes, enrolment, sealing
+
+
+class Command(BaseCommand):
+    help = (
+        "Print the code that signs a sample user of `make run` in, and set their second factor up if they have none. "
+        "Only for the sample users of a trial with the embedded database."
+    )
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("username", nargs="?", default=sample_data.ADMIN)
+
+    def handle(self, *, username: str, **options: Any) -> None:
+        if not settings.EMBEDDED or settings.PRODUCTION:
+            raise CommandError("This is for trials with the embedded database only.", returncode=USAGE)
+        if username not in (sample_data.ADMIN, *sample_data.USERNAMES):
+            raise CommandError(f"{username!r} is no sample user.", returncode=USAGE)
+        user = User.objects.filter(username=username).first()
+        if user is None:
+            raise CommandError("There are no sample users yet: run `make run` first.", returncode=USAGE)
+        self.stdout.write(next_code(user))
+
+
+def next_code(user: User) -> str:
+    """A code that was not used yet; waits for the next one where it must."""
+    app = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
+    if app is None:
+        app = _set_up(user)
+    step = max(int(time.time()) // codes.PERIOD_SECONDS, app.data.get(codes.LAST_STEP, 0) + 1)
+    ahead = step - codes.STEPS_EITHER_SIDE
+    while int(time.time()) // codes.PERIOD_SECONDS < ahead:
+        time.sleep(0.5)
+    return codes.code_at(sealing.secret_of(app), step)
+
+
+def _set_up(user: User) -> Authenticator:
+    secret = enrolment.new_app_secret()
+    # The step before, so that the code of this one is still there for the sign-in.
+    before = int(time.time()) // codes.PERIOD_SECONDS - 1
+    return enrolment.add_app(user, secret, codes.code_at(secret, before), actor=operator())

@@ -30,8 +30,8 @@ def text(address: str, sample: Sample | None) -> str:
         sign_ins = {sample.username: sample.password, **sample.passwords}
         lines += [
             *(f"  sign in as   {name:<12} {password}" for name, password in sign_ins.items()),
-            "  admin and officer may see clear values, so their first sign-in sets up a second factor: any authenticator",
-            "  app on a phone, or without one:  .venv/bin/python manage.py sample_code admin  prints the code to type.",
+            "  admin and officer set up a second factor at their first sign-in, since they may see clear values. In",
+            "  place of an app for its codes:  .venv/bin/python manage.py sample_code admin",
             f"  API client   {sample.client_id}  secret  {sample.client_secret}",
             "  resolve a token:",
             f"    curl -u '{sample.client_id}:{sample.client_secret}' -H 'Content-Type: application/json' \\",

@@ -1,0 +1,643 @@
+#!/usr/bin/env python3
+"""Verifies a bundle of `manage.py verify_audit --export`: this one file, Python 3.11, nothing else.
+
+    python3 verify_evidence.py BUNDLE --vkey KEY [--checkpoint FILE ...] [--json]
+
+It needs no portal and no database. KEY is the verifier key of the log, from somebody you trust and not from whoever
+made the bundle; each FILE is a checkpoint that you kept earlier. docs/evidence.md describes the formats, so that you
+can write another. Exit codes: 0 everything is as it was sealed, 8 something is not (each is named), 6 the input is
+refused, 2 usage. It is one long file so that it can be read, copied and kept as one.
+"""
+
+import argparse
+import base64
+import gzip
+import hashlib
+import ipaddress
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FORMAT, VERSION = "token-portal-evidence", 1
+MOST_FINDINGS = 10_000
+DROPPED = "retention.partition-dropped"
+NOTE = re.compile(
+    r"([^\n]+)\n(0|[1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\n"
+    r"checkpoint (0|[1-9][0-9]*)\ntime (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\n"
+)
+SIGNATURE = re.compile(r"— ([^ \n]+) ([A-Za-z0-9+/]+={0,2})\n")
+
+
+class Refused(Exception):
+    """The input cannot be verified at all; the message says what is wrong with it."""
+
+
+# --- Ed25519 (RFC 8032), for machines without the package `cryptography` ----------------------------------------
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+Point = tuple[int, int, int, int]
+
+
+def _add(a: Point, b: Point) -> Point:
+    one, two = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    three, four = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = two - one, four - three, four + three, two + one
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def _times(factor: int, point: Point) -> Point:
+    total: Point = (0, 1, 1, 0)
+    while factor:
+        if factor & 1:
+            total = _add(total, point)
+        point, factor = _add(point, point), factor >> 1
+    return total
+
+
+def _decoded(text: bytes) -> Point | None:
+    y = int.from_bytes(text, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+def _same(a: Point, b: Point) -> bool:
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+def verify_in_python(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether `signature` is that of `public` over `message`."""
+    base = _decoded((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+    key, point = _decoded(public), _decoded(signature[:32])
+    scalar = int.from_bytes(signature[32:], "little")
+    if (
+        len(signature) != 64
+        or len(public) != 32
+        or base is None
+        or key is None
+        or point is None
+        or scalar >= Q
+    ):
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    challenge = int.from_bytes(digest, "little") % Q
+    return _same(_times(scalar, base), _add(point, _times(challenge, key)))
+
+
+def verify_signature(public: bytes, signature: bytes, message: bytes) -> bool:
+    """The same, by the package `cryptography` where there is one: a thousand times faster."""
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return verify_in_python(public, signature, message)
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+# --- keys and checkpoints ----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Key:
+    """A verifier key: name of the log, hash, 32 bytes."""
+
+    name: str
+    hash: bytes
+    public: bytes
+
+
+def parse_key(text: str) -> Key:
+    """Reads `<name>+<hash>+<base64>`. Raises Refused."""
+    name, _, rest = text.strip().partition("+")
+    said, _, encoded = rest.partition("+")
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        raw = b""
+    if len(raw) != 33 or raw[0] != 1 or hashlib.sha256(name.encode() + b"\n" + raw).hexdigest()[:8] != said:
+        raise Refused("the verifier key is malformed: it reads <name>+<8 hex digits>+<base64 of 33 bytes>")
+    return Key(name, bytes.fromhex(said), raw[1:])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a note says."""
+
+    origin: str
+    size: int
+    root: bytes
+    number: int
+    time: str
+    note: str
+
+
+def open_note(note: str, keys: list[Key]) -> Checkpoint:
+    """A checkpoint, once a signature of one of `keys` over it is verified. Raises Refused."""
+    body, gap, tail = note.partition("\n\n")
+    match, signatures = NOTE.fullmatch(body + "\n"), SIGNATURE.findall(tail)
+    if match is None or not gap or not signatures or SIGNATURE.sub("", tail):
+        raise Refused("it is not a checkpoint in the form of a signed note")
+    origin, size, root, number, time = match.groups()
+    if origin not in {key.name for key in keys}:
+        raise Refused(f"it is a checkpoint of another log: {origin}, and not {keys[0].name}")
+    for name, encoded in signatures:
+        signature = base64.b64decode(encoded + "==")
+        for key in keys:
+            ours = name == key.name == origin and signature[:4] == key.hash
+            if ours and verify_signature(key.public, signature[4:], (body + "\n").encode()):
+                return Checkpoint(origin, int(size), base64.b64decode(root), int(number), time, note)
+    raise Refused("it bears no valid signature of the key of this log")
+
+
+# --- the tree of RFC 6962 ------------------------------------------------------------------------------------------
+def leaf_hash(header: bytes) -> bytes:
+    """SHA-256(0x00 || header)."""
+    return hashlib.sha256(b"\0" + header).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """SHA-256(0x01 || left || right)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def fold(peaks: list[bytes]) -> bytes:
+    """The root above complete subtrees of falling size, left to right."""
+    root = peaks[-1] if peaks else hashlib.sha256().digest()
+    for peak in reversed(peaks[:-1]):
+        root = node_hash(peak, root)
+    return root
+
+
+def root_of_proof(leaf: bytes, index: int, size: int, proof: list[bytes]) -> bytes | None:
+    """The root that an inclusion proof leads to; None when it has the wrong length."""
+    place, last, root = index, size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return None
+        if place & 1 or place == last:
+            root = node_hash(sibling, root)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            root = node_hash(root, sibling)
+        place, last = place >> 1, last >> 1
+    return root if last == 0 and index < size else None
+
+
+# --- headers -----------------------------------------------------------------------------------------------------
+def text_bytes(text: str) -> bytes:
+    """A header as bytes: what was not UTF-8 travels as lone surrogates."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def same(one: Any, other: Any, key: str = "") -> bool:
+    """Whether two JSON values mean the same: 1e5 is 100000, but true is not 1; addresses by their value."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if key == "address" and isinstance(one, str) and isinstance(other, str) and one != other:
+        try:
+            return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+        except ValueError:
+            return False
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """A header as an object; empty when it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def differing(written: str, made: str) -> list[str]:
+    """The keys under which what was written and what the columns say now disagree."""
+    before, now = parsed(written), parsed(made)
+    if not before:
+        return ["header"]
+    return [key for key in sorted(before.keys() | now.keys()) if not same(before.get(key), now.get(key), key)]
+
+
+# --- verifying -------------------------------------------------------------------------------------------------------
+@dataclass
+class Finding:
+    """Something that is not as it was sealed: one entry, or the leaves [first, end), or a checkpoint."""
+
+    what: str
+    says: str
+    index: int | None = None
+    kind: str | None = None
+    id: str | None = None
+    fields: list[str] = field(default_factory=list)
+    first: int | None = None
+    end: int | None = None
+    checkpoint: int | None = None
+
+
+@dataclass
+class Report:
+    """What was verified, and what was found."""
+
+    origin: str = ""
+    size: int = 0
+    rows: int = 0  # whose columns and bodies agree with their leaf
+    headers: int = 0  # whose header alone was asked for, and agrees
+    checkpoints: int = 0
+    proven: int = 0  # leaves under a valid signature
+    newest: str = ""
+    waiting: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    found: int = 0  # of which `findings` are the first ten thousand
+    gaps: list[dict[str, Any]] = field(default_factory=list)  # rows that a sealed act dropped lawfully
+    remarks: list[str] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding."""
+        self.found += 1
+        if len(self.findings) < MOST_FINDINGS:
+            self.findings.append(finding)
+
+
+class Verifier:
+    """Takes the records of a bundle in their order; `finish` tells what was found. Raises Refused."""
+
+    def __init__(self, keys: list[Key], trusted: list[Checkpoint] | None = None) -> None:
+        self.keys, self.trusted, self.report = keys, list(trusted or []), Report()
+        self.next, self.peaks = 0, list[bytes]()
+        self.is_lost = False  # a leaf is missing, so that the tree is unknown until the next checkpoint
+        self.taken, self.ended, self.mode = {"leaf": 0, "checkpoint": 0, "entry": 0}, False, ""
+        self.last: Checkpoint | None = None
+        self.roots: dict[int, bytes] = {}
+        self.notes: dict[int, str] = {}
+        self.watched: set[int] = set()
+        self.gaps: list[dict[str, Any]] = []
+        self.acts: dict[str, dict[str, Any]] = {}
+
+    def take(self, record: dict[str, Any]) -> None:
+        """One record."""
+        kind = record.get("type")
+        takers: dict[Any, Callable[[dict[str, Any]], None]] = {
+            "leaf": self._leaf, "checkpoint": self._checkpoint, "start": self._start, "gap": self._gap,
+            "stray": self._stray, "entry": self._entry, "end": self._end,
+        }  # fmt: skip
+        if not self.mode:
+            self._begin(record)
+        elif self.ended or kind not in takers:
+            raise Refused(f"a record of the type {kind!r} stands where none can")
+        else:
+            try:
+                takers[kind](record)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise Refused(
+                    f"a record of the type {kind} is malformed ({type(error).__name__}: {error})"
+                ) from None
+
+    def finish(self) -> Report:
+        """The report, once the last record was taken."""
+        if not self.ended:
+            raise Refused("the file is cut off: its last line must be the record of the type end")
+        report = self.report
+        report.size = self.next
+        if self.mode == "log":
+            self._finish_trusted()
+            self._finish_gaps()
+            covered = self.last.size if self.last else 0
+            if covered < self.next:
+                self._range("unsigned", covered, self.next, "no checkpoint covers them")
+        return report
+
+    def _begin(self, record: dict[str, Any]) -> None:
+        if record.get("type") != "bundle" or record.get("format") != FORMAT:
+            raise Refused(f"this is no bundle: its first line does not say that its format is {FORMAT}")
+        if record.get("version") != VERSION:
+            raise Refused(
+                f"the format has version {record.get('version')!r}, and this verifier knows {VERSION}"
+            )
+        if record.get("mode") not in {"log", "entry"}:
+            raise Refused(f"the mode of the bundle is {record.get('mode')!r}, and not log or entry")
+        if record.get("origin") != self.keys[0].name:
+            raise Refused(
+                f"the bundle is of the log {record.get('origin')!r}, and the key of {self.keys[0].name}"
+            )
+        if parse_key(str(record.get("vkey"))) not in self.keys:
+            raise Refused("the bundle was made with another key than the one that you trust")
+        self.mode, self.report.origin = record["mode"], self.keys[0].name
+        self.report.waiting = int(record.get("waiting") or 0)
+        if record.get("head"):
+            try:
+                self.trusted.append(open_note(record["head"], self.keys))
+            except Refused as error:
+                self.report.add(Finding("head", f"The head that was kept outside the database: {error}"))
+        self.watched = {one.size for one in self.trusted}
+        if self.mode == "log" and not self.trusted:
+            self.report.remarks.append(
+                "No checkpoint from outside was given: a log whose end was cut looks whole."
+            )
+
+    def _start(self, record: dict[str, Any]) -> None:
+        """From where a part of a log is verified: a signed checkpoint and the peaks that lead to its root."""
+        begun = open_note(record["note"], self.keys)
+        peaks = [bytes.fromhex(peak) for peak in record["peaks"]]
+        if len(peaks) != begun.size.bit_count() or fold(peaks) != begun.root:
+            raise Refused(
+                f"what stands before leaf #{begun.size} does not lead to the root of its checkpoint"
+            )
+        self.next, self.peaks, self.last = begun.size, peaks, begun
+        self.report.proven = begun.size
+        self._note_root()
+
+    def _leaf(self, record: dict[str, Any]) -> None:
+        index, leaf, nodes = record["index"], bytes.fromhex(record["leaf"]), bytes.fromhex(record["nodes"])
+        self.taken["leaf"] += 1
+        if index != self.next:
+            self._skipped(index)
+        self._row(record, leaf)
+        self._grow(leaf, [nodes[at : at + 32] for at in range(0, len(nodes), 32)])
+
+    def _skipped(self, index: int) -> None:
+        if index > self.next:
+            self._range("missing", self.next, index, "the leaves are gone")
+        else:
+            self.report.add(Finding("leaf", f"Leaf #{index} stands out of its order.", index=index))
+        self.next, self.is_lost = index, True
+
+    def _grow(self, leaf: bytes, stored: list[bytes]) -> None:
+        """Append to the tree. Subtrees that are stored beside the leaves tell where a changed one stands."""
+        index, rest, top, made = self.next, self.next, leaf, list[bytes]()
+        self.next += 1
+        if self.is_lost:
+            return
+        while rest & 1:
+            top, rest = node_hash(self.peaks.pop(), top), rest >> 1
+            made.append(top)
+        self.peaks.append(top)
+        if made != stored:
+            level = next(
+                (n for n, pair in enumerate(zip(made, stored, strict=False), 1) if pair[0] != pair[1]), 0
+            )
+            if level and len(made) == len(stored):
+                # Go on with what is stored: if that leads to the signed root, nothing but this place is wrong.
+                self.peaks[-1] = stored[-1]
+                self._range(
+                    "tree", index + 1 - (1 << level), index + 1, "a leaf, or the subtree above, was changed"
+                )
+            else:
+                says = f"What is stored with leaf #{index} does not belong to this place."
+                self.report.add(Finding("tree", says, index=index, first=index, end=index + 1))
+        self._note_root()
+
+    def _note_root(self) -> None:
+        if self.next in self.watched:
+            self.roots[self.next] = fold(self.peaks)
+
+    def _row(self, record: dict[str, Any], leaf: bytes) -> bool:
+        """Whether the row of a leaf says what the leaf says."""
+        row, header = record.get("row"), record.get("header", record.get("row"))
+        place = {"index": record["index"], "kind": record["kind"], "id": record["id"]}
+        if header is None:
+            return self._missing_row(place)
+        facts = parsed(header)
+        fields = differing(header, row) if row is not None and row != header else []
+        if leaf_hash(text_bytes(header)) != leaf:
+            # The columns may be what was written, while the header beside them is not.
+            restored = row is not None and leaf_hash(text_bytes(row)) == leaf
+            fields = ["header", *(name for name in fields if name != "header" and not restored)]
+        if "row_leaf" in record:
+            fields.append("leaf_hash")
+        if "header" not in fields and (facts.get("id"), facts.get("kind")) != (record["id"], record["kind"]):
+            fields.append("id")
+        if fields:
+            said = f"{record['kind']} {record['id']} (#{record['index']}) is not what was written: {', '.join(fields)}."
+            self.report.add(Finding("edited", said, fields=fields, **place))
+            return False
+        if row is None:
+            self.report.headers += 1
+        else:
+            self.report.rows += 1
+        if facts.get("action") == DROPPED:
+            self.acts[record["id"]] = facts
+        return True
+
+    def _missing_row(self, place: dict[str, Any]) -> bool:
+        for gap in self.gaps:
+            if gap["kind"] == place["kind"] and gap["first"] <= place["id"] < gap["before"]:
+                gap["missing"] += 1
+                return True
+        said = (
+            f"{place['kind']} {place['id']} (#{place['index']}) is gone: its leaf is there, its row is not."
+        )
+        self.report.add(Finding("deleted", said, **place))
+        return False
+
+    def _checkpoint(self, record: dict[str, Any]) -> None:
+        self.taken["checkpoint"] += 1
+        number = record["number"]
+        try:
+            said = open_note(record["note"], self.keys)
+        except Refused as error:
+            self.report.add(Finding("checkpoint", f"Checkpoint {number}: {error}.", checkpoint=number))
+            return
+        columns = (record["number"], record["size"], record["root"], record["at"])
+        if columns != (said.number, said.size, said.root.hex(), said.time):
+            what = f"Checkpoint {number}: its row is not what was signed."
+            self.report.add(Finding("checkpoint", what, checkpoint=number))
+        self._in_order(said)
+        self.report.checkpoints += 1
+        self.notes[said.number] = said.note if any(one.number == said.number for one in self.trusted) else ""
+        self._meets_root(said, [bytes.fromhex(peak) for peak in record["peaks"]])
+
+    def _in_order(self, said: Checkpoint) -> None:
+        before, self.last = self.last, said
+        expected = before.number + 1 if before else 0
+        if said.number > expected:
+            gone = f"Checkpoints {expected} to {said.number - 1} are gone."
+            self.report.add(Finding("checkpoint", gone, checkpoint=expected))
+        elif said.number < expected or (before and (said.time < before.time or said.size < before.size)):
+            odd = f"Checkpoint {said.number} does not follow the one before it."
+            self.report.add(Finding("checkpoint", odd, checkpoint=said.number))
+
+    def _meets_root(self, said: Checkpoint, peaks: list[bytes]) -> None:
+        if said.size > self.next:
+            self._range(
+                "missing", self.next, said.size, f"checkpoint {said.number} covers them, and they are gone"
+            )
+        elif not self.is_lost and fold(self.peaks) == said.root and said.size == self.next:
+            self.report.proven, self.report.newest = said.size, said.time
+            return
+        elif not self.is_lost:
+            why = f"they do not lead to the root of checkpoint {said.number}: one of them was changed, or their order"
+            self._range("tree", self.report.proven, said.size, why)
+        # What the signature covers is known again from here on, if the stored subtrees lead to its root.
+        if len(peaks) == said.size.bit_count() and fold(peaks) == said.root and said.size >= self.next:
+            self.next, self.peaks, self.is_lost = said.size, peaks, False
+            self.report.proven, self.report.newest = said.size, said.time
+            self._note_root()
+        else:
+            self.is_lost = True
+
+    def _gap(self, record: dict[str, Any]) -> None:
+        wanted = {name: str(record[name]) for name in ("event", "kind", "first", "before")}
+        self.gaps.append(wanted | {"missing": 0})
+
+    def _stray(self, record: dict[str, Any]) -> None:
+        said = f"{record['kind']} {record['id']} was never sealed and does not wait for it: it was inserted."
+        self.report.add(Finding("inserted", said, kind=record["kind"], id=record["id"]))
+
+    def _entry(self, record: dict[str, Any]) -> None:
+        """One entry with its inclusion proof."""
+        self.taken["entry"] += 1
+        try:
+            said = open_note(record["note"], self.keys)
+        except Refused as error:
+            raise Refused(f"the checkpoint of the proof: {error}") from None
+        index, leaf = record["index"], bytes.fromhex(record["leaf"])
+        self._row(record, leaf)
+        root = root_of_proof(leaf, index, said.size, [bytes.fromhex(one) for one in record["proof"]])
+        if root != said.root:
+            why = "has the wrong length for this place" if root is None else f"leads to the root {root.hex()}"
+            text = f"The inclusion proof of #{index} {why}; checkpoint {said.number} has the root {said.root.hex()}."
+            self.report.add(Finding("proof", text, index=index, kind=record["kind"], id=record["id"]))
+        else:
+            self.report.proven, self.report.newest = said.size, said.time
+        self.last, self.next = said, said.size
+
+    def _end(self, record: dict[str, Any]) -> None:
+        for kind, said in (("leaf", record["leaves"]), ("checkpoint", record["checkpoints"])):
+            if said != self.taken[kind]:
+                raise Refused(
+                    f"the bundle says that it has {said} records of the type {kind}: {self.taken[kind]} are there"
+                )
+        self.ended = True
+
+    def _finish_trusted(self) -> None:
+        for one in self.trusted:
+            name = f"Checkpoint {one.number} of {one.time}, kept outside the database,"
+            if one.size > self.next:
+                self._range("cut", self.next, one.size, f"{name} covers them: the end of the log is gone")
+            elif one.size in self.roots and self.roots[one.size] != one.root:
+                self._range("fork", 0, one.size, f"{name} has another root over them: the log was rewritten")
+            elif one.size not in self.roots and self.is_lost:
+                self._range("fork", 0, one.size, f"{name} cannot be compared: the tree is unknown there")
+            elif self.last is None or one.number > self.last.number:
+                self.report.add(Finding("cut", f"{name} is not in the log.", checkpoint=one.number))
+            elif self.notes.get(one.number, one.note) not in {one.note, ""}:
+                self.report.add(Finding("fork", f"{name} is another one in the log.", checkpoint=one.number))
+
+    def _finish_gaps(self) -> None:
+        for gap in self.gaps:
+            details = self.acts.get(gap["event"], {}).get("details", {})
+            told = {name: str(details.get(name)) for name in ("kind", "first", "before")}
+            if told != {name: gap[name] for name in told} or details.get("rows") != gap["missing"]:
+                says = (
+                    f"{gap['missing']} rows of the kind {gap['kind']} from {gap['first']} on are gone, and no sealed "
+                    f"act dropped exactly these: {gap['event']} is not one."
+                )
+                self.report.add(Finding("deleted", says, kind=gap["kind"], id=gap["event"]))
+            else:
+                self.report.gaps.append(gap)
+
+    def _range(self, what: str, first: int, end: int, why: str) -> None:
+        leaves = f"Leaf #{first}" if end == first + 1 else f"Leaves #{first} to #{end - 1}"
+        self.report.add(Finding(what, f"{leaves}: {why}.", first=first, end=end))
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a bundle, plain or gzip. Raises Refused."""
+    try:
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as lines
+        ):
+            for number, line in enumerate(lines, 1):
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    cut = " (the file is cut off there)" if not line.endswith("\n") else ""
+                    raise Refused(f"line {number} is not JSON{cut}") from None
+                if not isinstance(record, dict):
+                    raise Refused(f"line {number} is not a JSON object")
+                yield record
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise Refused(f"the file cannot be read ({error})") from None
+
+
+def verify(path: Path, keys: list[Key], kept: list[Path]) -> Report:
+    """The report on a bundle. Raises Refused."""
+    trusted = []
+    for one in kept:
+        try:
+            trusted.append(open_note(one.read_text(encoding="utf-8"), keys))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"the checkpoint in {one} cannot be read ({error})") from None
+        except Refused as error:
+            raise Refused(f"the checkpoint in {one}: {error}") from None
+    verifier = Verifier(keys, trusted)
+    for record in records(path):
+        verifier.take(record)
+    return verifier.finish()
+
+
+def in_words(report: Report) -> str:
+    """What people read."""
+    lines = [finding.says for finding in report.findings]
+    if report.found > len(lines):
+        lines.append(f"… and {report.found - len(lines)} more.")
+    lines += [
+        f"{gap['missing']} rows ({gap['kind']}) were dropped by the act {gap['event']}."
+        for gap in report.gaps
+    ]
+    lines += report.remarks
+    agree = f"{report.rows:,} rows" + (f" and {report.headers:,} headers" if report.headers else "")
+    lines.append(
+        f"{report.origin}: {report.size:,} leaves, {report.proven:,} of them under a valid signature (the newest of "
+        f"{report.newest or 'never'}); {agree} agree with their leaves; {report.waiting:,} wait for their seal."
+    )
+    lines.append(
+        "MISMATCH: this is not what was sealed." if report.found else "Everything is as it was sealed."
+    )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument(
+        "--vkey", action="append", required=True, help="verifier key; again for a key used earlier"
+    )
+    parser.add_argument(
+        "--checkpoint", action="append", type=Path, default=[], help="one that you kept earlier"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    try:
+        report = verify(options.bundle, [parse_key(text) for text in options.vkey], options.checkpoint)
+    except Refused as error:
+        print(f"{options.bundle}: refused: {error}.", file=sys.stderr)
+        return 6
+    print(json.dumps(asdict(report), ensure_ascii=False) if options.json else in_words(report))
+    return 8 if report.found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,9 +45,9 @@ _numbers = itertools.count(1)
 class Cluster:
     """A PostgreSQL for tests (with a Valkey beside it), held until this process ends."""
 
-    def __init__(self, name: str, postgres_bin: Path | None = None) -> None:
+    def __init__(self, name: str, postgres_bin: Path | None = None, *, durable: bool = False) -> None:
         self.state = CHECKOUT / "var" / name
-        self.services = EmbeddedServices(self.state, durable=False, keys=False, postgres_bin=postgres_bin)
+        self.services = EmbeddedServices(self.state, durable=durable, keys=False, postgres_bin=postgres_bin)
         self.services.start()
 
     def urls(self, database: str) -> Urls:

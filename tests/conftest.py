@@ -78,8 +78,11 @@ def portal_server(own_database: OwnDatabase) -> Iterator[serving.Server]:
 
 @pytest.fixture
 def crashing_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
-    """The same on servers of this test alone, which it may kill: `servers` knows their processes."""
-    where = cluster.Cluster(f"test-{cluster.fresh_name()}")
+    """The same on servers of this test alone, which it may kill: `servers` knows their processes.
+
+    They write as in production: the others confirm what a killed PostgreSQL would have forgotten.
+    """
+    where = cluster.Cluster(f"test-{cluster.fresh_name()}", durable=True)
     try:
         with _own_database(where, monkeypatch, django_db_blocker) as database:
             yield database

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -18,21 +19,22 @@ from tests import cluster
 class Server:
     """gunicorn as the portal configures it, one process. `url` has no slash at its end; `log` is what it printed."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], application: str = "portal.wsgi:application") -> None:
         collect_static()
         self.listener = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if environment.get("TLS_CERT") else "http"
         self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
         bind = f"fd://{self.listener.fileno()}"
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:portal.web_server", "--bind", bind]
+        # A file, since a pipe that nobody reads would stop a server with much to say.
+        self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop()
         self.process = subprocess.Popen(
-            [*gunicorn, "portal.wsgi:application"],
+            [*gunicorn, application],
             cwd=CHECKOUT,
             env=os.environ | {"WEB_WORKERS": "1"} | environment,
             pass_fds=[self.listener.fileno()],
-            stdout=subprocess.PIPE,
+            stdout=self._printed,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         self.log = ""
 
@@ -46,7 +48,10 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.log, _ = self.process.communicate(timeout=60)
+        self.process.wait(60)
+        with self._printed as printed:
+            printed.seek(0)
+            self.log = printed.read()
         self.listener.close()
 
 

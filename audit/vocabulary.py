@@ -26,6 +26,9 @@ class Action(models.TextChoices):
     PERSON_VIEWED = "person.viewed", "viewed a person's exchanges"
     ENTRY_VIEWED = "entry.viewed", "viewed a log entry"
 
+    PACK_MADE = "pack.made", "made an access pack"
+    PACK_TAKEN = "pack.taken", "took an access pack"
+
     APPROVAL_REQUESTED = "approval.requested", "asked for approval"
     APPROVAL_APPROVED = "approval.approved", "approved a request"
     APPROVAL_REJECTED = "approval.rejected", "rejected a request"
@@ -78,3 +81,4 @@ class ApprovedAct(models.TextChoices):
     OPEN_CLIENT = "client.open", "let an API client call from any address"
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"
+    CLEAR_PACK = "person.access-pack", "take an access pack in clear"

@@ -30,6 +30,7 @@ NARROWER = {
     "audit_installation": "SELECT",
     "audit_sealedleaf": "SELECT",
     "audit_checkpoint": "SELECT",
+    "tokens_accesspack": "SELECT, INSERT",
     "tokens_consentevent": "SELECT, INSERT",
     "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",
     "tokens_contactmapping": "SELECT, INSERT, UPDATE",

@@ -13,6 +13,7 @@ class Permission(StrEnum):
     VIEW_LOG = "log.view"
     SEARCH_PEOPLE = "people.search"
     VIEW_MAPPINGS = "mappings.view"
+    ANSWER_ACCESS_REQUESTS = "people.pack"
     VIEW_UNSUBSCRIBES = "unsubscribes.view"
     UNSUBSCRIBE = "unsubscribes.create"
     VIEW_EVENTS = "events.view"
@@ -48,6 +49,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_LOG,
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
+            _P.ANSWER_ACCESS_REQUESTS,
             _P.VIEW_UNSUBSCRIBES,
             _P.UNSUBSCRIBE,
             _P.VIEW_EVENTS,

@@ -10,7 +10,9 @@ class TokensConfig(AppConfig):
     def ready(self) -> None:
         from audit.approvals import acts
         from tokens.checks import no_stock_encrypted_field
+        from tokens.dossier import packs
         from tokens.enterprises import is_sandbox
 
         acts.know_sandboxes_by(is_sandbox)
+        packs.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

@@ -67,3 +67,15 @@ class UnknownToken(BadOptOut):
 
 class SourceIdReused(BadOptOut):
     """The source sent this id before for somebody or something else: give each opt-out an id of its own."""
+
+
+class PackError(VaultError):
+    """An access pack can't be taken."""
+
+
+class PackExpired(PackError):
+    """This access pack has expired: make another for the same case."""
+
+
+class PackOfAnother(PackError):
+    """Who asked for a pack in clear takes it, and nobody else: ask for one of your own."""

@@ -10,6 +10,7 @@ from portal.desk import (
     events,
     log,
     log_entry,
+    packs,
     people,
     start,
     unsubscribes,
@@ -26,6 +27,14 @@ PAGES: Final = (
     Page("events/", "events", Permission.VIEW_EVENTS, events.events),
     Page("people/", "people", Permission.SEARCH_PEOPLE, people.search_page, FORM),
     Page("people/<int:mapping_id>/", "person", Permission.VIEW_MAPPINGS, people.person),
+    Page("people/<int:mapping_id>/pack/", "pack", Permission.ANSWER_ACCESS_REQUESTS, packs.pack_page, FORM),
+    Page(
+        "people/<int:mapping_id>/pack/<uuid:pack_id>/",
+        "pack-take",
+        Permission.ANSWER_ACCESS_REQUESTS,
+        packs.take,
+        ACT,
+    ),
     Page("unsubscribes/", "unsubscribes", Permission.VIEW_UNSUBSCRIBES, unsubscribes.unsubscribes),
     Page("unsubscribes/new/", "unsubscribe", Permission.UNSUBSCRIBE, unsubscribes.unsubscribe, FORM),
     Page(

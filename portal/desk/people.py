@@ -171,6 +171,7 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "too_slow": too_slow,
         "shown": [(kind, TITLES[kind]) for kind in shown],
         "chosen": chosen[0] if len(chosen) == 1 else "",
+        "may_answer": visit.may(Permission.ANSWER_ACCESS_REQUESTS, mapping.enterprise_id),
         "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, mapping.enterprise_id),
         "may_see_unsubscribes": visit.may(Permission.VIEW_UNSUBSCRIBES, mapping.enterprise_id),
         "may_see_bulk": visit.may(Permission.VIEW_BULK, mapping.enterprise_id),

@@ -120,6 +120,7 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "events": "/admin/events/",
         "people": "/admin/people/",
         "person": f"/admin/people/{first.pk}/",
+        "pack": f"/admin/people/{first.pk}/pack/",
         "unsubscribes": "/admin/unsubscribes/",
         "unsubscribe": f"/admin/unsubscribes/new/?mapping={first.pk}",
         "opt-out": f"/admin/unsubscribes/{opt_out}/",

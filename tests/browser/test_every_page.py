@@ -18,6 +18,7 @@ from tests.tokens.cast import an_enterprise
 from tokens.bulk import jobs, plan
 from tokens.bulk.columns import ColumnMap
 from tokens.consent.opt_outs import record_opt_out
+from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, Mapping
@@ -66,6 +67,7 @@ def with_data(acme: Enterprise) -> list[str]:
         occurred_at=timezone.now(),
         actor=SYSTEM,
     )
+    packs.make(ana, case="DSAR-2026-7", actor=SYSTEM)
     rows = "".join(f"{n},p{n}@mail.example,Rome\n" for n in range(50))
     loaded, running = (
         plan.load(acme, [b"Key,Email,Town\n", rows.encode()], name=f"{name}.csv", actor=SYSTEM)
@@ -76,7 +78,9 @@ def with_data(acme: Enterprise) -> list[str]:
     client = f"/admin/clients/{caller.client.client_id}/"
     return [
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
-        f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/", "/admin/unsubscribes/",
+        f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
+        f"/admin/people/{ana.pk}/?show=sight", f"/admin/people/{ana.pk}/pack/",
+        "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
         f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
         "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",

@@ -5,10 +5,12 @@ from tokens.models.bulk import BulkChunk, BulkJob, BulkReject
 from tokens.models.clients import AllowedNetwork, ApiClient, BudgetUse, ClientSecret
 from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
+from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
 from tokens.models.mappings import Mapping
 
 __all__ = [
+    "AccessPack",
     "AllowedNetwork",
     "ApiClient",
     "AttributeSet",

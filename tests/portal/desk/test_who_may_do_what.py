@@ -15,6 +15,7 @@ from tests.portal.desk import cast
 from tests.tokens.api import cast as api_cast
 from tokens.bulk import plan
 from tokens.consent.opt_outs import record_opt_out
+from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, Mapping
@@ -34,6 +35,8 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/events/": (READ, (O, A, I, U)),
     "admin/people/": (FORM, (O, A)),
     "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
+    "admin/people/<int:mapping_id>/pack/": (FORM, (O,)),
+    "admin/people/<int:mapping_id>/pack/<uuid:pack_id>/": (ACT, (O,)),
     "admin/unsubscribes/": (READ, (O, A)),
     "admin/unsubscribes/new/": (FORM, (O,)),
     "admin/unsubscribes/<uuid:event_id>/": (READ, (O, A)),
@@ -127,6 +130,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
     job = plan.load(acme, [b"Key,Email\n1,ana@mail.example\n"], name="list.csv", actor=SYSTEM)
     known = {
         "<uuid:job_id>": job.pk,
+        "<uuid:pack_id>": packs.make(ana, case="C-1", actor=SYSTEM).pk,
         "<uuid:entry_id>": entry.pk,
         "<int:mapping_id>": ana.pk,
         "<uuid:event_id>": event.pk,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from audit.approvals.errors import ApprovalError
+from portal.desk.gate import fresh_factor_first
 from portal.desk.masks import masked
 from portal.desk.pack_html import POLICY, as_html
 from portal.desk.people import mapping_in
@@ -112,6 +113,8 @@ def take(
     )
     if pack is None:
         raise Http404
+    if pack.clear and (stop := fresh_factor_first(request)):
+        return stop
     form = "json" if request.POST.get("form") == "json" else "html"
     try:
         packs.take(pack, form=form, actor=visit.actor)

@@ -19,6 +19,7 @@ from audit.vocabulary import Action
 from portal.desk.pack_html import POLICY
 from portal.roles import Role
 from tests.portal.desk import cast
+from tests.portal.factor import show_factor
 from tests.tokens.api import cast as api_cast
 from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import account, packs
@@ -231,3 +232,18 @@ def test_a_long_history_is_read_in_portions(
     ids = [one["id"] for one in pack["seen_by"]]
     assert len(ids) == len(set(ids)) == 13
     assert ids == sorted(ids, reverse=True)
+
+
+def test_in_clear_asks_for_the_second_factor_anew_and_masked_does_not(
+    storied: Mapping, acme: Enterprise
+) -> None:
+    user = cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme, name="omar")
+    browser = cast.browser_of(user)
+    show_factor(browser, user, ago=3600)
+    omar = Actor(f"user:{user.pk}", user.username)
+    clear, plain = (packs.make(storied, case="DSAR-7", actor=omar, clear=clear) for clear in (True, False))
+    assert taken(clear, browser)["Location"].startswith("/admin/factor/")
+    assert not AuditEvent.objects.filter(action=Action.PACK_TAKEN).exists()
+    assert taken(plain, browser).status_code == 200
+    show_factor(browser, user)
+    assert json.loads(text(taken(clear, browser)))["person"]["value"] == "ana@mail.example"

@@ -242,7 +242,7 @@ def test_in_clear_asks_for_the_second_factor_anew_and_masked_does_not(
     show_factor(browser, user, ago=3600)
     omar = Actor(f"user:{user.pk}", user.username)
     clear, plain = (packs.make(storied, case="DSAR-7", actor=omar, clear=clear) for clear in (True, False))
-    assert taken(clear, browser)["Location"].startswith("/admin/factor/")
+    assert taken(clear, browser)["Location"].startswith("/admin/second-factor/confirm/")
     assert not AuditEvent.objects.filter(action=Action.PACK_TAKEN).exists()
     assert taken(plain, browser).status_code == 200
     show_factor(browser, user)

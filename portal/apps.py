@@ -10,9 +10,10 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         # The Celery application becomes the current one, so that web and commands ring the right doorbell.
         from audit.approvals import acts
-        from portal import access, celery, database_roles, installation, sign_in  # noqa: F401
+        from portal import access, celery, database_roles, installation, role_grants, sign_in  # noqa: F401
 
         post_migrate.connect(database_roles.grant_after_migrate, sender=self)
         post_migrate.connect(installation.declare_after_migrate, sender=self)
         acts.know_people_by(access.actor_may)
+        role_grants.register()
         sign_in.connect()

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
+from django.db.models import F
 
 from audit import trail
 from audit.trail import Actor, Target
@@ -27,18 +28,23 @@ def create_user(
 
 @transaction.atomic
 def grant(user: User, role: Role, *, enterprise: Enterprise | None, actor: Actor) -> Membership:
-    """Give a role in one enterprise, or in all of them (None). Idempotent."""
+    """Give a role in one enterprise, or in all of them (None), and end the person's sessions. Idempotent.
+
+    Without a second person: that is for `portal.role_grants`, and for the first users of an installation.
+    """
     membership, is_new = Membership.objects.get_or_create(user=user, role=role, enterprise=enterprise)
     if is_new:
+        end_sessions(user)
         _record(Action.ROLE_GRANTED, user, actor, role=role, enterprise=enterprise)
     return membership
 
 
 @transaction.atomic
 def revoke(user: User, role: Role, *, enterprise: Enterprise | None, actor: Actor) -> None:
-    """Take a role away, from the next page on. Idempotent."""
+    """Take a role away and end the person's sessions, from the next page on. Idempotent."""
     deleted, _ = Membership.objects.filter(user=user, role=role, enterprise=enterprise).delete()
     if deleted:
+        end_sessions(user)
         _record(Action.ROLE_REVOKED, user, actor, role=role, enterprise=enterprise)
 
 
@@ -46,6 +52,7 @@ def revoke(user: User, role: Role, *, enterprise: Enterprise | None, actor: Acto
 def switch_off(user: User, *, actor: Actor) -> None:
     """End every session of a person, who can't sign in any more. Idempotent."""
     if User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+        end_sessions(user)
         _record(Action.USER_SWITCHED_OFF, user, actor)
 
 
@@ -54,6 +61,11 @@ def switch_on(user: User, *, actor: Actor) -> None:
     """Let a person sign in again, with the roles and the password that they had. Idempotent."""
     if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
         _record(Action.USER_SWITCHED_ON, user, actor)
+
+
+def end_sessions(user: User) -> None:
+    """Whoever is signed in as `user` must sign in again: what they may do is not what it was."""
+    User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
 
 
 def _record(

@@ -9,10 +9,14 @@ class TokensConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.approvals import acts
+        from tokens import open_clients
+        from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
         from tokens.dossier import packs
         from tokens.enterprises import is_sandbox
 
         acts.know_sandboxes_by(is_sandbox)
+        open_clients.register()
+        approval.register()
         packs.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

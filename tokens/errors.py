@@ -41,6 +41,13 @@ class BadNetwork(BadClient):
     """That is no network: write a CIDR such as 203.0.113.0/24, or one address."""
 
 
+class OpenClient(BadClient):
+    """A client of a live enterprise begins with the networks that it may call from: give at least one.
+
+    Opening it to any address takes the approval of a second person, afterwards, on the client's page.
+    """
+
+
 class TwoSecretsLive(BadClient):
     """The client has two live secrets already: retire the one that is no longer used, then add another."""
 

@@ -43,3 +43,9 @@ class MayNot(ApprovalError):
 
 class ReasonMissing(ApprovalError):
     """A second person decides by the reason: write one, of at most 2,000 characters."""
+
+    plan: object = None  # what would be asked, for the page that asks for the reason
+
+
+class AboutYourself(ApprovalError):
+    """Nobody approves what is about themselves: ask another person."""

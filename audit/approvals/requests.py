@@ -53,7 +53,9 @@ def _ask(
     if not acts.may(actor.id, executor.asked_with, plan.enterprise_id):
         raise errors.MayNot(executor.asked_with)
     if not reason.strip() or len(reason) > LONGEST_TEXT:
-        raise errors.ReasonMissing
+        missing = errors.ReasonMissing()
+        missing.plan = plan
+        raise missing
     digest = acts.digest(executor.act, parameters, plan)
     waiting = ApprovalRequest.objects.filter(digest=digest, state=State.PENDING)
     for earlier in waiting:
@@ -175,6 +177,8 @@ def _decidable(request_id: uuid.UUID, actor: Actor, *, approving: bool) -> Appro
         raise errors.MayNot
     if is_own(asked, actor) and not (approving and asked.single_operator):
         raise errors.OwnRequest
+    if approving and asked.target_id == actor.id and not asked.single_operator:
+        raise errors.AboutYourself
     if approving and _clock() < asked.decidable_from:
         raise errors.TooEarly
     return asked

@@ -10,13 +10,15 @@ from django.contrib import messages
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 
 from portal.bulk_files import reject_lines
+from portal.desk.asking import perform
 from portal.desk.keyset import sheet
 from portal.desk.visit import Visit
 from portal.roles import Permission
-from tokens.bulk import jobs, output
+from tokens.bulk import approval, jobs, output
 from tokens.bulk.columns import ColumnMap
 from tokens.bulk.errors import BulkError
 from tokens.bulk.progress import progress
@@ -63,12 +65,15 @@ def bulk_jobs(request: HttpRequest, visit: Visit) -> HttpResponse:
 def job(request: HttpRequest, visit: Visit, job_id: uuid.UUID) -> HttpResponse:
     """GET /admin/bulk/<id>/, the permanent address of a job"""
     found = _job(visit, job_id)
+    asked = approval.latest(found) if found.state == State.PLANNED else None
     context = _progress_context(found) | {
         "title": found.name,
         "columns": _columns(found),
         "rejects": _rejects_by_reason(found),
         "reconciliation": found.reconciliation,
         "may_run": visit.may(Permission.RUN_BULK, found.enterprise_id),
+        "asked": asked,
+        "waits": asked is not None and asked.state == "pending" and timezone.now() < asked.expires_at,
         "may_be_cancelled": found.state in MAY_BE_CANCELLED,
     }
     return render(request, "desk/bulk_job.html", context)
@@ -99,7 +104,13 @@ def _progress_context(found: BulkJob) -> dict[str, Any]:
 
 def start(request: HttpRequest, visit: Visit, job_id: uuid.UUID) -> HttpResponse:
     """POST /admin/bulk/<id>/start/"""
-    return _act(request, visit, job_id, lambda found: jobs.start(found, actor=visit.actor), "Started.")
+    found = _job(visit, job_id)
+    return perform(
+        request,
+        lambda reason: approval.start(found, reason=reason, actor=visit.actor),
+        said="Started.",
+        back=reverse("admin:bulk-job", args=[found.pk]),
+    )
 
 
 def pause(request: HttpRequest, visit: Visit, job_id: uuid.UUID) -> HttpResponse:

@@ -7,13 +7,16 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
+from portal.desk.asking import perform
 from portal.desk.last_calls import LOOK_BACK, last_calls
 from portal.desk.quick_start import quick_starts
 from portal.desk.visit import Visit
 from portal.roles import Permission
 from tokens import clients as verbs
+from tokens import open_clients
 from tokens.errors import BadClient
 from tokens.models import AllowedNetwork, ApiClient, ClientSecret, Enterprise
 from tokens.models.clients import AuthMethod, Scope
@@ -78,7 +81,7 @@ class NewClientForm(ClientFacts):
     networks = NetworksField(
         label="May call from",
         required=False,
-        help_text="Networks or single addresses, one a line. Empty: from anywhere, which is for trials only.",
+        help_text="Networks or single addresses, one a line. In a sandbox it may be empty: then from anywhere.",
     )
     field_order = ("enterprise", "name", "auth", "scopes", "networks", "transactional")
 
@@ -96,6 +99,11 @@ class NewClientForm(ClientFacts):
         taken = ApiClient.objects.filter(enterprise=given.get("enterprise"), name=given.get("name", ""))
         if taken.exists():
             self.add_error("name", "A client of this name is there already: its secret can't be shown again.")
+        if "networks" in given and given.get("enterprise"):
+            try:
+                open_clients.check_new_client(given["enterprise"], given["networks"])
+            except BadClient as error:
+                self.add_error("networks", str(error))
         return given
 
 
@@ -238,11 +246,13 @@ def allow(request: HttpRequest, visit: Visit, client_id: str) -> HttpResponse:
         messages.error(request, "Write a network such as 203.0.113.0/24, or one address.")
         return redirect("admin:client", found.client_id)
     given = form.cleaned_data
-    return _act(
+    return perform(
         request,
-        found,
-        lambda: verbs.allow_network(found, cidr=given["cidr"], label=given["label"], actor=visit.actor),
-        f"{found.name} may call from {given['cidr']}.",
+        lambda reason: open_clients.add_network(
+            found, cidr=given["cidr"], label=given["label"], reason=reason, actor=visit.actor
+        ),
+        said=f"{found.name} may call from {given['cidr']}.",
+        back=reverse("admin:client", args=[found.client_id]),
     )
 
 
@@ -252,11 +262,11 @@ def disallow(request: HttpRequest, visit: Visit, client_id: str, network_id: int
     rule = AllowedNetwork.objects.select_related("client").filter(client=found, pk=network_id).first()
     if rule is None:
         raise Http404
-    response = _act(
+    response = perform(
         request,
-        found,
-        lambda: verbs.disallow_network(rule, actor=visit.actor),
-        f"{rule.cidr} was taken off the list.",
+        lambda reason: open_clients.remove_network(rule, reason=reason, actor=visit.actor),
+        said=f"{rule.cidr} was taken off the list.",
+        back=reverse("admin:client", args=[found.client_id]),
     )
     if not found.networks.exists():
         messages.warning(request, f"The list is empty now: {found.name} may call from anywhere.")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from portal.desk import (
+    approvals,
     bulk,
     bulk_new,
     clients,
@@ -14,6 +15,7 @@ from portal.desk import (
     people,
     start,
     unsubscribes,
+    users,
 )
 from portal.desk.page import ACT, FORM, Page
 from portal.roles import Permission
@@ -108,4 +110,33 @@ PAGES: Final = (
         enterprises.change_unit,
         FORM,
     ),
+    Page("approvals/", "approvals", Permission.VIEW_APPROVALS, approvals.approvals),
+    Page("approvals/<uuid:approval_id>/", "approval", Permission.VIEW_APPROVALS, approvals.approval),
+    Page(
+        "approvals/<uuid:approval_id>/decide/",
+        "approval-decide",
+        Permission.DECIDE_APPROVALS,
+        approvals.decide,
+        ACT,
+    ),
+    Page(
+        "approvals/<uuid:approval_id>/withdraw/",
+        "approval-withdraw",
+        Permission.VIEW_APPROVALS,
+        approvals.withdraw,
+        ACT,
+    ),
+    Page("users/", "users", Permission.VIEW_USERS, users.users),
+    Page("users/new/", "user-new", Permission.MANAGE_USERS, users.new, FORM),
+    Page("users/<int:user_id>/", "user", Permission.VIEW_USERS, users.user),
+    Page("users/<int:user_id>/grant/", "user-grant", Permission.MANAGE_USERS, users.grant, ACT),
+    Page(
+        "users/<int:user_id>/roles/<int:membership_id>/revoke/",
+        "user-revoke",
+        Permission.MANAGE_USERS,
+        users.revoke,
+        ACT,
+    ),
+    Page("users/<int:user_id>/off/", "user-off", Permission.MANAGE_USERS, users.switch_off, ACT),
+    Page("users/<int:user_id>/on/", "user-on", Permission.MANAGE_USERS, users.switch_on, ACT),
 )

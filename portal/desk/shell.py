@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from portal.access import Grants, grants
+from portal.desk.inbox import count_to_decide
 from portal.desk.pages import PAGES
 from portal.desk.visit import Visit
 from portal.models import User
@@ -43,6 +44,13 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
     ),
     ("Migration", (Entry("bulk", "Bulk jobs", "move_down", Permission.VIEW_BULK, "bulk"),)),
     (
+        "Control",
+        (
+            Entry("approvals", "Approvals", "approval_delegation", Permission.VIEW_APPROVALS, "approvals"),
+            Entry("users", "Users and roles", "manage_accounts", Permission.VIEW_USERS, "users"),
+        ),
+    ),
+    (
         "Connections",
         (
             Entry("clients", "API clients", "key", Permission.VIEW_CLIENTS, "clients"),
@@ -62,7 +70,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "is_production": settings.PRODUCTION,
             "signed_in": isinstance(user, User),
             "roles": ", ".join(sorted(str(role.label) for role in held.roles())),
-            "groups": _groups(held, _section(request)),
+            "groups": _groups(held, _section(request), _counts(held, visit)),
             # The box finds people by value or token, and log entries by request id.
             "finds_entries": held.may(Permission.VIEW_LOG),
             "finds_people": held.may(Permission.SEARCH_PEOPLE),
@@ -83,11 +91,21 @@ def _section(request: HttpRequest) -> str:
     return next((page.section for page in PAGES if page.name == name), "")
 
 
-def _groups(held: Grants, section: str) -> list[dict[str, Any]]:
+def _counts(held: Grants, visit: object) -> dict[str, int]:
+    """What waits for the person, by entry of the navigation."""
+    return {"approvals": count_to_decide(held, visit.actor)} if isinstance(visit, Visit) else {}
+
+
+def _groups(held: Grants, section: str, counts: dict[str, int]) -> list[dict[str, Any]]:
     groups = []
     for title, entries in NAVIGATION:
         lines = [
-            {"entry": entry, "url": reverse(f"admin:{entry.url_name}"), "current": entry.section == section}
+            {
+                "entry": entry,
+                "url": reverse(f"admin:{entry.url_name}"),
+                "current": entry.section == section,
+                "count": counts.get(entry.section, 0),
+            }
             for entry in entries
             if held.may(entry.permission)
         ]

@@ -22,6 +22,7 @@ TARGET_PAGES: Final = {
     "client": "admin:client",
     "enterprise": "admin:enterprise",
     "bulk-job": "admin:bulk-job",
+    "approval": "admin:approval",
 }
 _ACTS: Final = dict(Action.choices)
 

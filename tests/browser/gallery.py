@@ -11,18 +11,23 @@ from typing import Any, Final
 from django.db import connections
 from playwright.sync_api import sync_playwright
 
+from audit.approvals import requests
 from audit.models import Api, Outcome
 from portal import sample_data
 from portal.embedded.state import CHECKOUT
-from portal.models import User
+from portal.models import Membership, User
+from portal.roles import Role
 from portal.sample_data import SampleAccess
 from portal.synthetic_people import people
 from tests import cluster, components, serving
 from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE, Visitor
+from tests.portal.desk import asking
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
 from tests.tokens.api import cast as api_cast
 from tests.tokens.bulk import scene
+from tests.tokens.cast import an_enterprise
+from tokens.bulk import approval
 from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
 
 IMAGES: Final = CHECKOUT / "docs" / "images"
@@ -138,8 +143,33 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "factor": "/admin/second-factor/",
         "factor-confirm": "/admin/second-factor/confirm/",
         "factor-passkey": "/admin/second-factor/passkey/",
+        "approvals": "/admin/approvals/",
+        "approvals-all": "/admin/approvals/?show=all",
+        **_approvals(enterprise),
+        "users": "/admin/users/",
+        "user": f"/admin/users/{User.objects.get(username='engineer').pk}/",
+        "user-new": "/admin/users/new/",
         "nothing": "/admin/nothing/",
         "none-found": "/admin/log/?status=413",
+    }
+
+
+def _approvals(sandbox: Enterprise) -> dict[str, str]:
+    """What waits and what was decided, in an enterprise that is no sandbox."""
+    live = an_enterprise("Blumen Ost", sandbox=False)
+    engineer, officer = (User.objects.get(username=name) for name in ("engineer", "officer"))
+    Membership.objects.create(user=engineer, role=Role.DATA_ENGINEER, enterprise=live)
+    Membership.objects.create(user=officer, role=Role.COMPLIANCE_OFFICER, enterprise=live)
+    job = scene.planned(live, scene.HEADER + "1,ana@mail.example,,Ana,Rome,\n")
+    reason = "The list of the spring: sales has signed it off, ticket 4711."
+    asked = approval.start(job, reason=reason, actor=asking.actor(engineer)).waits_for
+    closed = asking.a_request(live)
+    requests.approve(closed.pk, actor=asking.actor(officer), comment="agreed by phone")
+    assert asked is not None
+    return {
+        "approval": f"/admin/approvals/{asked.pk}/",
+        "approval-done": f"/admin/approvals/{closed.pk}/",
+        "bulk-job-waits": f"/admin/bulk/{job.pk}/",
     }
 
 

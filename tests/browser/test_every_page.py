@@ -5,17 +5,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audit.approvals import requests
 from audit.models import Outcome
 from audit.trail import SYSTEM
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
-from tests.portal.desk import cast
+from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
 from tests.serving import Server
 from tests.tokens.api import cast as api_cast
 from tests.tokens.cast import an_enterprise
-from tokens.bulk import jobs, plan
+from tokens.bulk import approval, jobs, plan
 from tokens.bulk.columns import ColumnMap
 from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import packs
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.slow
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
-    "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/",
+    "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/", "/admin/approvals/?show=all",
+    "/admin/users/", "/admin/users/new/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -76,6 +78,12 @@ def with_data(acme: Enterprise) -> list[str]:
     plan.map_columns(running, ColumnMap(email=("Email",), subscriber_key="Key"), actor=SYSTEM)
     jobs.start(running, actor=SYSTEM)
     client = f"/admin/clients/{caller.client.client_id}/"
+    engineer = cast.somebody(Role.DATA_ENGINEER, enterprise=acme)
+    plan.map_columns(loaded, ColumnMap(email=("Email",), subscriber_key="Key"), actor=SYSTEM)
+    asked = approval.start(loaded, reason="The list of the spring.", actor=asking.actor(engineer)).waits_for
+    assert asked is not None
+    closed = asking.a_request(acme)
+    requests.reject(closed.pk, actor=asking.actor(cast.somebody(Role.COMPLIANCE_OFFICER)), comment="not now")
     return [
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
         f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
@@ -84,7 +92,9 @@ def with_data(acme: Enterprise) -> list[str]:
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
         f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
         "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",
-        f"/admin/enterprises/{acme.pk}/change/", f"/admin/enterprises/{acme.pk}/units/new/",
+        f"/admin/enterprises/{acme.pk}/change/", f"/admin/enterprises/{acme.pk}/units/new/", "/admin/approvals/",
+        "/admin/approvals/?show=all", f"/admin/approvals/{asked.pk}/", f"/admin/approvals/{closed.pk}/", "/admin/users/",
+        f"/admin/users/{engineer.pk}/",
     ]  # fmt: skip
 
 

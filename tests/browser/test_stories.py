@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def acme(visitor: Visitor) -> Enterprise:
-    return an_enterprise("Acme")
+    """A sandbox: what takes a second person elsewhere is done at once (test_approval_stories.py has the others)."""
+    return an_enterprise("Acme", sandbox=True)
 
 
 def at_desk(visitor: Visitor, role: Role, acme: Enterprise) -> Any:

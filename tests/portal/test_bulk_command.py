@@ -11,8 +11,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from audit.approvals.requests import approve
+from audit.models import ApprovalRequest
+from audit.trail import Actor
 from portal import bulk_following, exit_codes
+from portal.roles import Role
+from tests.portal.desk import cast
 from tests.tokens.bulk.scene import make_enterprise
+from tests.tokens.cast import an_enterprise
 from tokens.bulk import worker
 from tokens.models import BulkJob, Enterprise, Mapping
 
@@ -242,3 +248,26 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(file: Path, monkeypatch: py
 
 def _interrupted(job: BulkJob) -> None:
     raise KeyboardInterrupt
+
+
+# -- where the enterprise is no sandbox ---------------------------------------------------------------------
+def test_a_job_of_a_live_enterprise_waits_for_a_second_person_with_exit_code_7(file: Path) -> None:
+    live = an_enterprise("Live")
+    job = planned(file, "--enterprise", live.eid)
+    code, out, err = bulk("run", job, "--json", "--reason", "the spring list")
+    asked = ApprovalRequest.objects.get()
+    assert (code, json.loads(out)["approval"]) == (exit_codes.APPROVAL_NEEDED, str(asked.pk))
+    assert f"/admin/approvals/{asked.pk}/" in err
+    assert (asked.reason, asked.target_id, asked.affected) == ("the spring list", job, 2)
+    assert BulkJob.objects.get(pk=job).state == "planned"
+    assert bulk("run", job)[0] == exit_codes.APPROVAL_NEEDED
+    assert ApprovalRequest.objects.count() == 1
+    officer = cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=live)
+    approve(asked.pk, actor=Actor(f"user:{officer.pk}", "olivia"))
+    assert bulk("run", job, "--inline")[0] == exit_codes.FINISHED_WITH_REJECTS
+
+
+def test_a_job_without_a_reason_asks_nobody(file: Path) -> None:
+    job = planned(file, "--enterprise", an_enterprise("Live").eid)
+    assert bulk("run", job, "--reason", "")[0] == exit_codes.USAGE
+    assert not ApprovalRequest.objects.exists()

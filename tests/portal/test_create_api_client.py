@@ -30,7 +30,7 @@ def refused(*arguments: str) -> CommandError:
 
 
 def test_it_prints_one_object_with_credentials_that_work() -> None:
-    acme = an_enterprise()
+    acme = an_enterprise(sandbox=True)
     printed: dict[str, Any] = json.loads(create("--auth", "oauth", "--scope", "tokens.get", "--json"))
     client = ApiClient.objects.get(client_id=printed["client_id"])
     assert (client.enterprise, client.name) == (acme, "MC")
@@ -40,27 +40,38 @@ def test_it_prints_one_object_with_credentials_that_work() -> None:
 
 
 def test_scopes_are_all_and_networks_any_unless_they_are_named() -> None:
-    an_enterprise()
+    an_enterprise(sandbox=True)
     printed = json.loads(create("--auth", "basic", "--json"))
     assert printed["scopes"] == ["tokens.get", "tokens.resolve"]
     assert not ApiClient.objects.get().networks.exists()
 
 
 def test_networks_can_be_named() -> None:
-    an_enterprise()
+    an_enterprise(sandbox=True)
     create("--auth", "basic", "--allow", "10.0.0.0/8", "--allow", "192.0.2.7")
     assert {rule.cidr for rule in ApiClient.objects.get().networks.all()} == {"10.0.0.0/8", "192.0.2.7/32"}
 
 
-def test_without_json_the_same_is_printed_for_people() -> None:
+@pytest.mark.parametrize(
+    "wide", [[], ["--allow", "0.0.0.0/0"], ["--allow", "0.0.0.0/1", "--allow", "128.0.0.0/1"]]
+)
+def test_a_client_of_a_live_enterprise_is_not_born_open_to_any_address(wide: list[str]) -> None:
     an_enterprise()
+    error = refused("--auth", "basic", *wide)
+    assert error.returncode == USAGE
+    assert "give at least one" in str(error)
+    create("--auth", "basic", "--allow", "192.0.2.0/24")
+
+
+def test_without_json_the_same_is_printed_for_people() -> None:
+    an_enterprise(sandbox=True)
     text = create("--auth", "basic")
     assert ApiClient.objects.get().client_id in text
     assert "client_secret" in text
 
 
 def test_the_event_names_who_typed_it() -> None:
-    an_enterprise()
+    an_enterprise(sandbox=True)
     create("--auth", "basic")
     event = AuditEvent.objects.get(action="client.created")
     assert event.actor_id == "command-line"
@@ -68,7 +79,7 @@ def test_the_event_names_who_typed_it() -> None:
 
 
 def test_a_bad_network_is_a_usage_error_that_says_what_to_write() -> None:
-    an_enterprise()
+    an_enterprise(sandbox=True)
     error = refused("--auth", "basic", "--allow", "10.0.0.1/8")
     assert error.returncode == USAGE
     assert "10.0.0.0/8" in str(error)
@@ -76,12 +87,12 @@ def test_a_bad_network_is_a_usage_error_that_says_what_to_write() -> None:
 
 @pytest.mark.parametrize("wrong", [["--auth", "digest"], ["--auth", "basic", "--scope", "all"], []])
 def test_what_cannot_be_given_is_refused(wrong: list[str]) -> None:
-    an_enterprise()
+    an_enterprise(sandbox=True)
     refused(*wrong)
 
 
 def test_among_several_enterprises_one_has_to_be_named() -> None:
-    acme, other = an_enterprise(), an_enterprise("Other")
+    acme, other = an_enterprise(sandbox=True), an_enterprise("Other", sandbox=True)
     error = refused("--auth", "basic")
     assert error.returncode == USAGE
     assert acme.eid in str(error)

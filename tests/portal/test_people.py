@@ -9,11 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from audit.models import AuditEvent
+from audit.models import ApprovalRequest, AuditEvent
 from audit.trail import SYSTEM
 from audit.vocabulary import Action
 from portal import people
 from portal.access import enterprises_for, may
+from portal.exit_codes import APPROVAL_NEEDED
 from portal.models import Membership, User
 from portal.roles import Permission, Role
 from tests.portal.desk import cast
@@ -61,7 +62,8 @@ def test_a_role_is_granted_once_and_revoked_from_the_next_page_on() -> None:
     assert browser.get("/admin/log/").status_code == 200
     for _ in range(2):
         people.revoke(user, Role.AUDITOR, enterprise=acme, actor=SYSTEM)
-    assert browser.get("/admin/log/").status_code == 403
+    assert browser.get("/admin/log/").status_code == 302
+    assert cast.browser_of(User.objects.get()).get("/admin/log/").status_code == 403
     assert acts().count(Action.ROLE_REVOKED) == 1
 
 
@@ -121,6 +123,36 @@ def test_the_command_gives_more_roles_to_who_is_there(acme: Enterprise) -> None:
     held = set(user.memberships.values_list("role", "enterprise"))
     assert held == {("auditor", acme.pk), ("data-engineer", None)}
     assert user.check_password(cast.PASSWORD)
+
+
+def command(*arguments: str) -> int:
+    """Its exit code."""
+    try:
+        run(*arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def test_the_command_grants_at_once_until_two_people_can_decide(acme: Enterprise) -> None:
+    assert command("create_user", "olivia", "--role", "compliance-officer") == 0
+    assert command("create_user", "ursula", "--role", "administrator") == 0
+    assert command("create_user", "nina", "--role", "auditor") == APPROVAL_NEEDED
+    assert not User.objects.get(username="nina").memberships.exists()
+    asked = ApprovalRequest.objects.get()
+    assert (asked.act, asked.requester_id, asked.target_name) == ("role.grant", "command-line", "nina")
+    olivia = cast.browser_of(User.objects.get(username="olivia"))
+    olivia.post(f"/admin/approvals/{asked.pk}/decide/", {"decision": "approve"})
+    assert User.objects.get(username="nina").memberships.get().role == "auditor"
+    assert command("create_user", "nina", "--role", "auditor") == 0, "what they hold needs no second request"
+
+
+def test_the_command_makes_no_request_in_a_sandbox(acme: Enterprise) -> None:
+    cast.somebody(Role.COMPLIANCE_OFFICER)
+    cast.somebody(Role.ADMINISTRATOR)
+    trial = an_enterprise("Trial", sandbox=True)
+    assert command("create_user", "nina", "--role", "auditor", "--enterprise", trial.eid) == 0
+    assert command("create_user", "nina", "--role", "auditor", "--everywhere") == APPROVAL_NEEDED
 
 
 def test_a_weak_password_leaves_nothing(monkeypatch: pytest.MonkeyPatch, acme: Enterprise) -> None:

@@ -13,11 +13,12 @@ from typing import Any, BinaryIO
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection
 
+from audit.approvals.errors import ApprovalError, ReasonMissing
 from portal import exit_codes
 from portal.bulk_files import refuse_existing, reject_lines, write
 from portal.bulk_following import Helpers, display_for, duration, follow
 from portal.command_line import choose_enterprise, operator
-from tokens.bulk import errors, jobs, output, worker
+from tokens.bulk import approval, errors, jobs, output, worker
 from tokens.bulk.columns import ColumnMap
 from tokens.bulk.dialects import Dialect
 from tokens.bulk.plan import CHUNK_ROWS, plan
@@ -41,6 +42,10 @@ class Command(BaseCommand):
         run.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
         run.add_argument("--workers", type=_positive, metavar="N", help="chunks at the same time (default 2)")
         run.add_argument("--inline", action="store_true", help="work here, without asking Celery's workers")
+        run.add_argument(
+            "--reason", default="asked on the command line", metavar="TEXT",
+            help="why, for the second person who approves it where the enterprise is no sandbox",
+        )  # fmt: skip
         for verb, words in (
             ("status", "show how far a job is; without JOB, the latest jobs"),
             ("pause", "stop after the chunks that are being worked"),
@@ -124,7 +129,7 @@ class Command(BaseCommand):
         found, out = _find(job), options["out"]
         refuse_existing(out, options["overwrite"])
         if found.state == State.PLANNED:
-            found = jobs.start(found, actor=operator(), workers=options["workers"])
+            found = self._started(found, **options)
         elif found.state in (State.PAUSED, State.FAILED):
             found = jobs.resume(found, actor=operator())
         now = self._followed(found, inline=options["inline"])
@@ -136,6 +141,18 @@ class Command(BaseCommand):
             sys.exit(exit_codes.RETRY_IS_SAFE)
         self._report(found, now, out)
         sys.exit(exit_codes.FINISHED_WITH_REJECTS if now.rejected else exit_codes.DONE)
+
+    def _started(self, job: BulkJob, *, reason: str, workers: int | None, **options: Any) -> BulkJob:
+        outcome = approval.start(job, reason=reason, actor=operator(), workers=workers)
+        if outcome.waits_for is None:
+            return _find(job.pk)
+        if options["json"]:
+            self._print_json(progress(job).facts() | {"approval": str(outcome.waits_for.pk)})
+        self._say(
+            f"The job waits for approval by a second person, until {outcome.waits_for.expires_at:%H:%M} UTC: in the"
+            f" portal at /admin/approvals/{outcome.waits_for.pk}/. Next: manage.py bulk run {job.pk}"
+        )
+        sys.exit(exit_codes.APPROVAL_NEEDED)
 
     def _followed(self, job: BulkJob, *, inline: bool) -> Progress:
         display, helpers = display_for(sys.stderr), Helpers(job)
@@ -267,7 +284,9 @@ def _exit_codes() -> Iterator[None]:
         raise CommandError(str(error), returncode=exit_codes.FIX_THE_DATA) from None
     except errors.BadColumnMap as error:
         raise CommandError(str(error), returncode=exit_codes.USAGE) from None
-    except errors.BulkError as error:
+    except ReasonMissing as error:
+        raise CommandError(f"--reason: {error}", returncode=exit_codes.USAGE) from None
+    except (errors.BulkError, ApprovalError) as error:
         raise CommandError(str(error), returncode=exit_codes.RETRY_IS_SAFE) from None
     except BrokenPipeError:
         # Whoever read our output has seen enough (`| head`); what is left must not be flushed into the closed pipe.

@@ -7,9 +7,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from portal.command_line import choose_enterprise, operator
 from portal.exit_codes import USAGE
-from tokens.clients import create_client
+from tokens.clients import create_client, network
 from tokens.errors import BadClient
 from tokens.models.clients import AuthMethod, Scope
+from tokens.open_clients import check_new_client
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="CIDR",
-            help="may be repeated; from anywhere by default",
+            help="may be repeated; needed unless the enterprise is a sandbox, where the default is from anywhere",
         )
         parser.add_argument("--enterprise", metavar="EID", help="may be left out while there is only one")
         parser.add_argument("--transactional", action="store_true", help="not blocked by opt-outs at Resolve")
@@ -35,6 +36,7 @@ class Command(BaseCommand):
     def handle(self, *, name: str, auth: str, allow: list[str], **options: Any) -> None:
         enterprise = choose_enterprise(options["enterprise"])
         try:
+            check_new_client(enterprise, [network(text) for text in allow])
             client, secret = create_client(
                 enterprise,
                 name=name,

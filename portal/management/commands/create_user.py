@@ -9,18 +9,21 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from audit.approvals.errors import ApprovalError
+from audit.models import ApprovalRequest
 from audit.trail import Actor
-from portal import people
+from portal import people, role_grants
 from portal.command_line import choose_enterprise, operator
-from portal.exit_codes import USAGE
+from portal.exit_codes import APPROVAL_NEEDED, USAGE
 from portal.models import User
 from portal.roles import Role
+from tokens.models import Enterprise
 
 
 class Command(BaseCommand):
     help = (
         "Make a user of the portal and give them roles. A user who is there already keeps the password and is given "
-        "the roles that are missing."
+        "the roles that are missing. Once two people can decide on roles, those outside sandboxes wait for approval."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -38,10 +41,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "--password-stdin", action="store_true", help="read it from stdin instead of making one"
         )
+        parser.add_argument(
+            "--reason", default="asked on the command line", help="why, for the second person who approves it"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    @transaction.atomic
     def handle(self, *, username: str, role: list[str], **options: Any) -> None:
+        with transaction.atomic():
+            waiting = self._make(username, role, options)
+        if waiting:
+            self.stderr.write(
+                "The roles wait for approval by a second person, in the portal: "
+                + ", ".join(f"/admin/approvals/{one}/" for one in waiting)
+            )
+            sys.exit(APPROVAL_NEEDED)
+
+    def _make(self, username: str, role: list[str], options: dict[str, Any]) -> list[str]:
+        """The ids of the requests that wait."""
         enterprise = None if options["everywhere"] else choose_enterprise(options["enterprise"])
         actor, made = operator(), ""
         user = User.objects.filter(username=username).first()
@@ -49,16 +65,39 @@ class Command(BaseCommand):
             given = sys.stdin.readline().rstrip("\n") if options["password_stdin"] else ""
             made = "" if options["password_stdin"] else secrets.token_urlsafe(16)
             user = self._create(username, given or made, actor, options)
-        for one in role:
-            people.grant(user, Role(one), enterprise=enterprise, actor=actor)
+        waiting = [
+            str(asked.pk) for one in role if (asked := self._grant(user, Role(one), enterprise, options))
+        ]
         facts = {"username": username, "roles": role, "enterprise": enterprise.eid if enterprise else "*"}
         facts |= {"password": made} if made else {}
+        facts |= {"approvals": waiting} if waiting else {}
+        self._print(facts, options)
+        return waiting
+
+    def _grant(
+        self, user: User, role: Role, enterprise: Enterprise | None, options: dict[str, Any]
+    ) -> ApprovalRequest | None:
+        """The request that waits, if the role is not granted at once: to who holds it already, nothing is done."""
+        if user.memberships.filter(role=role, enterprise=enterprise).exists():
+            return None
+        if not role_grants.somebody_can_decide(enterprise):
+            people.grant(user, role, enterprise=enterprise, actor=operator())
+            return None
+        try:
+            outcome = role_grants.grant(
+                user, role, enterprise=enterprise, reason=options["reason"], actor=operator()
+            )
+        except ApprovalError as error:
+            raise CommandError(str(error), returncode=USAGE) from None
+        return outcome.waits_for
+
+    def _print(self, facts: dict[str, Any], options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(facts))
             return
         for label, value in facts.items():
             self.stdout.write(f"{label:<11} {' '.join(value) if isinstance(value, list) else value}")
-        if made:
+        if "password" in facts:
             self.stderr.write("Hand the password over now; it is to be changed at the first sign-in.")
 
     def _create(self, username: str, password: str, actor: Actor, options: dict[str, Any]) -> User:

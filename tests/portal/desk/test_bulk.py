@@ -18,6 +18,7 @@ from portal.desk import uploads
 from portal.roles import Role
 from tests.portal.desk import cast
 from tests.tokens.bulk.scene import work_off
+from tests.tokens.cast import an_enterprise
 from tokens.bulk import plan
 from tokens.bulk.guess import guess
 from tokens.models import BulkChunk, BulkJob, Enterprise
@@ -33,6 +34,12 @@ MAPPED = {
     "holds-0": "subscriber_key", "holds-1": "email", "holds-2": "mobile", "holds-3": "attribute", "name-3": "FirstName",
     "holds-4": "", "region": "",
 }  # fmt: skip
+
+
+@pytest.fixture
+def acme(db: None) -> Enterprise:
+    """A sandbox: its jobs start without a second person (tests/portal/desk/test_approvals.py has the others)."""
+    return an_enterprise("Acme", sandbox=True)
 
 
 def text(response: Any) -> str:

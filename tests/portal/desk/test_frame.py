@@ -195,15 +195,18 @@ def test_icons_are_hidden_from_readers(pages: dict[str, str]) -> None:
                 assert facts.get("aria-hidden") == "true", address
 
 
-SEEN_BY_ALL = {"Start", "Enterprises"}
+SEEN_BY_ALL = {"Start", "Enterprises", "Approvals"}
 EVIDENCE = {"Payload log", "Event trail"}
 PEOPLE = {"Find a person", "Unsubscribes"}
 NAVIGATION = {
-    Role.COMPLIANCE_OFFICER: SEEN_BY_ALL | EVIDENCE | PEOPLE | {"API clients", "Bulk jobs"},
-    Role.AUDITOR: SEEN_BY_ALL | EVIDENCE | PEOPLE | {"API clients", "Bulk jobs"},
+    Role.COMPLIANCE_OFFICER: SEEN_BY_ALL
+    | EVIDENCE
+    | PEOPLE
+    | {"API clients", "Bulk jobs", "Users and roles"},
+    Role.AUDITOR: SEEN_BY_ALL | EVIDENCE | PEOPLE | {"API clients", "Bulk jobs", "Users and roles"},
     Role.INTEGRATION_ADMIN: SEEN_BY_ALL | EVIDENCE | {"API clients"},
     Role.DATA_ENGINEER: SEEN_BY_ALL | {"Bulk jobs"},
-    Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail"},
+    Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail", "Users and roles"},
 }
 
 

@@ -11,7 +11,7 @@ from audit.trail import SYSTEM
 from portal.desk.pages import PAGES
 from portal.models import User
 from portal.roles import Permission, Role
-from tests.portal.desk import cast
+from tests.portal.desk import asking, cast
 from tests.tokens.api import cast as api_cast
 from tokens.bulk import plan
 from tokens.consent.opt_outs import record_opt_out
@@ -68,6 +68,17 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/enterprises/<int:enterprise_id>/change/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/units/new/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/units/<int:unit_id>/": (FORM, (I,)),
+    "admin/approvals/": (READ, (O, A, I, D, U)),
+    "admin/approvals/<uuid:approval_id>/": (READ, (O, A, I, D, U)),
+    "admin/approvals/<uuid:approval_id>/decide/": (ACT, (O, I, D, U)),
+    "admin/approvals/<uuid:approval_id>/withdraw/": (ACT, (O, A, I, D, U)),
+    "admin/users/": (READ, (O, A, U)),
+    "admin/users/new/": (FORM, (U,)),
+    "admin/users/<int:user_id>/": (READ, (O, A, U)),
+    "admin/users/<int:user_id>/grant/": (ACT, (U,)),
+    "admin/users/<int:user_id>/roles/<int:membership_id>/revoke/": (ACT, (U,)),
+    "admin/users/<int:user_id>/off/": (ACT, (U,)),
+    "admin/users/<int:user_id>/on/": (ACT, (U,)),
 }
 # For whoever has a role, whichever it is.
 OWN_ACCOUNT = {
@@ -128,7 +139,12 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
     unit = create_business_unit(acme, mid="1", name="Shop", actor=SYSTEM)
     secret = caller.client.secrets.get()
     job = plan.load(acme, [b"Key,Email\n1,ana@mail.example\n"], name="list.csv", actor=SYSTEM)
+    colleague = cast.somebody(Role.AUDITOR, enterprise=acme, name="colleague")
+    asked = asking.a_request(acme)
     known = {
+        "<uuid:approval_id>": asked.pk,
+        "<int:user_id>": colleague.pk,
+        "<int:membership_id>": colleague.memberships.get().pk,
         "<uuid:job_id>": job.pk,
         "<uuid:pack_id>": packs.make(ana, case="C-1", actor=SYSTEM).pk,
         "<uuid:entry_id>": entry.pk,

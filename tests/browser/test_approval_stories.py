@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 FORGED = """
 async ([address, decision]) => {
     const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
-    const answer = await fetch(address, {method: "POST", body: new URLSearchParams({csrfmiddlewaretoken: token, decision})});
+    const body = new URLSearchParams({csrfmiddlewaretoken: token, decision});
+    const answer = await fetch(address, {method: "POST", body});
     return [answer.status, await answer.text()];
 }
 """

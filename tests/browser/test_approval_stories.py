@@ -9,6 +9,7 @@ from portal import people
 from portal.roles import Role
 from tests.browser.conftest import PHONE, Visitor
 from tests.portal.desk import asking, cast
+from tests.portal.factor import app_of
 from tests.serving import Server
 from tests.tokens.api import cast as api_cast
 from tests.tokens.cast import an_enterprise
@@ -31,7 +32,7 @@ def test_one_person_asks_and_a_second_approves_on_a_phone(
     acme = an_enterprise("Acme")
     client = api_cast.a_caller(acme, networks=["203.0.113.0/24"]).client
     cast.somebody(Role.INTEGRATION_ADMIN, enterprise=acme)
-    cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme)
+    app_of(cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme))
     visitor.sign_in("ines", cast.PASSWORD)
     page = visitor.page
     visitor.open(f"/admin/clients/{client.client_id}/")

@@ -10,6 +10,7 @@ from audit.vocabulary import Action
 from portal.roles import Role
 from tests.browser.conftest import Visitor
 from tests.portal.desk import cast
+from tests.portal.factor import app_of
 from tests.tokens.api import cast as api_cast
 from tests.tokens.cast import an_enterprise
 from tokens.models import Mapping
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 def test_an_officer_makes_a_pack_prints_it_and_takes_it_as_json(visitor: Visitor, tmp_path: Path) -> None:
     acme = an_enterprise("Acme")
     ana = Mapping.objects.get(token=api_cast.a_person(acme, *api_cast.ANA))
-    cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme)
+    app_of(cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme))
     visitor.sign_in(cast.NAMES[Role.COMPLIANCE_OFFICER], cast.PASSWORD)
     visitor.open(f"/admin/people/{ana.pk}/")
     page = visitor.page

@@ -11,8 +11,8 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-header --no-annotate
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 
-# Settings as an operator would give them; nothing is contacted.
-AS_IN_PRODUCTION := DATABASE_URL=postgresql://app@db.example/portal DATABASE_OWNER_URL=postgresql://owner@db.example/portal \
+# Settings as an operator would give them; where the databases are said to be, nothing answers.
+AS_IN_PRODUCTION := DATABASE_URL=postgresql://app@127.0.0.1:1/portal DATABASE_OWNER_URL=postgresql://owner@127.0.0.1:1/portal \
 	CELERY_BROKER_URL=redis://broker.example CACHE_URL=redis://cache.example/1 ALLOWED_HOSTS=tokens.example \
 	SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyz-0123456789-for-checks \
 	FIELD_ENCRYPTION_KEY=Zm9yIGNoZWNraW5nIHNldHRpbmdzIG9ubHksIDMyISE= PORTAL_STATE_DIR=$(CURDIR)/var/check

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audit import partitions
+from audit.seals import status
 from tokens.crypto.errors import CryptoError
 from tokens.crypto.keyset import DataKey
 from tokens.crypto.root_keys import provider
@@ -45,7 +46,14 @@ def readyz(request: HttpRequest) -> JsonResponse:
         reply = JsonResponse({"status": "not ready", "reasons": reasons}, status=503)
         reply["Retry-After"] = "5"
         return reply
-    return JsonResponse({"status": "ready"})
+    return JsonResponse({"status": "ready"} | _warnings())
+
+
+def _warnings() -> dict[str, dict[str, str]]:
+    """What somebody should mend although every call is answered and logged."""
+    found = {"seals": status.lateness()}
+    warned = {name: said for name, said in found.items() if said}
+    return {"warnings": warned} if warned else {}
 
 
 def database() -> str:

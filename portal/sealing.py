@@ -30,7 +30,12 @@ def signing_key() -> SigningKey:
     path = key_path()
     if not path.exists() and not settings.PRODUCTION and not Checkpoint.objects.using("owner").exists():
         signing.store(SigningKey.make(f"localhost/token-portal-{secrets.token_hex(4)}"), path)
-    return signing.load(path)
+    return load_key()
+
+
+def load_key() -> SigningKey:
+    """The key that is there. Raises SigningKeyMissing or SigningKeyMalformed."""
+    return signing.load(key_path())
 
 
 def check_signing_key() -> None:

@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from audit.models import AuditEvent
+from audit.models import AuditEvent, SealQueueEntry
 from audit.partitions import first_id_at
+from audit.seals.status import seals_of
 from audit.vocabulary import Action
 from portal.desk.keyset import Sheet, sheet
 from portal.desk.patience import TookTooLong, patience
@@ -83,6 +84,9 @@ def events(request: HttpRequest, visit: Visit) -> HttpResponse:
         try:
             with patience():
                 page = sheet(form.apply(visit.evidence(AuditEvent.objects.only(*COLUMNS))), request)
+                seals = seals_of(SealQueueEntry.Kind.EVENT, [event.pk for event in page.rows])
+                for event in page.rows:
+                    event.seal = seals.get(event.pk)
         except TookTooLong:
             too_slow = True
     context = {

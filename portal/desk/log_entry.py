@@ -6,7 +6,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from audit import trail
-from audit.models import PayloadEntry
+from audit.models import PayloadEntry, SealQueueEntry
+from audit.seals.status import seals_of
 from audit.trail import Target
 from audit.vocabulary import Action
 from portal.desk.log_bodies import as_curl, body_views, legend, oddities
@@ -27,6 +28,7 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
     context = {
         "title": f"{found.get_api_display()} exchange",
         "entry": found,
+        "seal": seals_of(SealQueueEntry.Kind.PAYLOAD, [found.pk]).get(found.pk),
         "verdict": verdict(found),
         "bodies": views,
         "legend": legend(views),

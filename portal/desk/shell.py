@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from audit.seals import status
 from portal.access import Grants, grants
 from portal.desk.inbox import count_to_decide
 from portal.desk.pages import PAGES
@@ -69,6 +70,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             "environment": settings.ENVIRONMENT,
             "is_production": settings.PRODUCTION,
             "signed_in": isinstance(user, User),
+            # Every page: who works here should not learn later that what they did was not sealed.
+            "seals_late_since": status.late_since() if isinstance(user, User) else None,
             "roles": ", ".join(sorted(str(role.label) for role in held.roles())),
             "groups": _groups(held, _section(request), _counts(held, visit)),
             # The box finds people by value or token, and log entries by request id.

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from audit.seals import verify_evidence
 from audit.seals.bundle import Record, Source
 from audit.seals.errors import SealError
-from audit.seals.signing import VerifierKey, load
+from audit.seals.signing import VerifierKey
 from audit.seals.tree import StoredTree
 from audit.seals.verify_evidence import Key, Refused, Report, Verifier
 from portal import sealing
@@ -113,7 +113,7 @@ def _take(verifier: Verifier, record: Record, export: IO[str] | None) -> None:
 
 
 def _own_key() -> VerifierKey:
-    return load(sealing.key_path()).verifier
+    return sealing.load_key().verifier
 
 
 def _text(key: Key) -> str:

@@ -1,0 +1,122 @@
+"""Whether a database role could change evidence after all: what `doctor` and `check --deploy` ask (decision 8).
+
+PostgreSQL is asked for the rights of the role and of every role that it could become, and for what passes by rights:
+ownership, superusers, switched-off triggers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connections
+
+# Tables by the verbs that the app's role must not have. Their partitions are found here.
+Forbidden = Mapping[str, tuple[str, ...]]
+EVIDENCE: Final[Forbidden] = {
+    "audit_payloadentry": ("UPDATE", "DELETE", "TRUNCATE"),
+    "audit_auditevent": ("UPDATE", "DELETE", "TRUNCATE"),
+    "audit_sealedleaf": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
+    "audit_checkpoint": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
+    "audit_sealqueueentry": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
+    "audit_approvalrequest": ("DELETE", "TRUNCATE"),
+    "audit_installation": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
+}
+# Those that nobody changes, so that triggers stop the owner too.
+APPEND_ONLY: Final = ("audit_payloadentry", "audit_auditevent", "audit_sealedleaf", "audit_checkpoint")
+
+RIGHTS: Final = """
+WITH becomes AS (SELECT * FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER')), evidence AS (
+    SELECT c.oid, c.relname, c.relowner, wanted.name AS parent, wanted.verb
+    FROM unnest(%s::text[], %s::text[]) AS wanted (name, verb)
+    JOIN pg_class root ON root.relname = wanted.name AND root.relnamespace = 'public'::regnamespace
+    JOIN pg_class c ON c.oid = root.oid OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = root.oid)
+)
+SELECT DISTINCT becomes.rolname, evidence.relname, evidence.verb FROM becomes, evidence
+WHERE has_table_privilege(becomes.oid, evidence.oid, evidence.verb)
+OR (evidence.verb IN ('INSERT', 'UPDATE', 'SELECT')
+    AND has_any_column_privilege(becomes.oid, evidence.oid, evidence.verb))
+ORDER BY 2, 3, 1
+"""
+POWERS: Final = """
+WITH becomes AS (SELECT * FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))
+SELECT rolname, 'is a superuser' FROM becomes WHERE rolsuper
+UNION ALL SELECT rolname, 'bypasses row security' FROM becomes WHERE rolbypassrls
+UNION ALL SELECT rolname, 'may make and change roles' FROM becomes WHERE rolcreaterole
+UNION ALL SELECT rolname, 'may replicate, and so read and copy everything' FROM becomes WHERE rolreplication
+UNION ALL SELECT DISTINCT rolname, 'owns tables of evidence, and so may drop their triggers'
+    FROM becomes JOIN pg_class ON relowner = becomes.oid WHERE relname = ANY(%s)
+UNION ALL SELECT rolname, 'owns the database' FROM becomes JOIN pg_database ON datdba = becomes.oid
+    WHERE datname = current_database()
+UNION ALL SELECT rolname, 'may set session_replication_role, which switches triggers off' FROM becomes
+    WHERE has_parameter_privilege(becomes.oid, 'session_replication_role', 'SET')
+UNION ALL SELECT rolname, 'runs programs or writes files on the database server' FROM becomes
+    WHERE rolname IN ('pg_execute_server_program', 'pg_write_server_files')
+UNION ALL SELECT rolname, 'writes every table' FROM becomes WHERE rolname = 'pg_write_all_data'
+"""
+# Of a partitioned table the trigger stands on each partition too.
+TRIGGERS: Final = """
+SELECT c.relname FROM pg_class c JOIN pg_class root ON root.relname = ANY(%s)
+    AND root.relnamespace = 'public'::regnamespace
+    AND (c.oid = root.oid OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = root.oid))
+WHERE c.relkind = 'r' AND 1 > (
+    SELECT count(*) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal AND tgenabled IN ('O', 'A')
+    AND tgname LIKE 'pgtrigger_append_only%%'
+)
+ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """Something through which evidence could be changed."""
+
+    says: str
+    mend: str
+
+
+def weaknesses(beside: Forbidden, *, using: str = "default") -> list[Weakness]:
+    """What the role of this connection could do to evidence, directly or as a role that it may become.
+
+    `beside` are tables of evidence that other apps own.
+    """
+    forbidden = {**EVIDENCE, **beside}
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT current_user, current_setting('session_replication_role')")
+        role, replication = cursor.fetchone()
+        found = [*_powers(cursor, role, forbidden), *_rights(cursor, role, forbidden), *_triggers(cursor)]
+    if replication != "origin":
+        says = f"the sessions of the role {role} begin with session_replication_role = {replication}: no trigger fires"
+        found.append(Weakness(says, f"ALTER ROLE {role} RESET session_replication_role"))
+    return found
+
+
+def _powers(cursor: Any, role: str, forbidden: Forbidden) -> list[Weakness]:
+    cursor.execute(POWERS, [list(forbidden)])
+    mend = "give DATABASE_URL a role of its own, that is a member of no other and has no attributes"
+    return [Weakness(f"{_name(role, other)} {power}", mend) for other, power in cursor.fetchall()]
+
+
+def _rights(cursor: Any, role: str, forbidden: Forbidden) -> list[Weakness]:
+    pairs = [(table, verb) for table, verbs in forbidden.items() for verb in verbs]
+    cursor.execute(RIGHTS, [[table for table, _ in pairs], [verb for _, verb in pairs]])
+    return [
+        Weakness(
+            f"{_name(role, other)} has {verb} on {table}", f"REVOKE {verb} ON {table} FROM {other}, PUBLIC"
+        )
+        for other, table, verb in cursor.fetchall()
+    ]
+
+
+def _triggers(cursor: Any) -> list[Weakness]:
+    cursor.execute(TRIGGERS, [list(APPEND_ONLY)])
+    return [
+        Weakness(
+            f"the append-only trigger of {table} is missing or switched off",
+            "run manage.py pgtrigger install",
+        )
+        for (table,) in cursor.fetchall()
+    ]
+
+
+def _name(role: str, other: str) -> str:
+    return f"the app's role {role}" if role == other else f"the app's role {role} can become {other}, which"

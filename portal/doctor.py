@@ -1,0 +1,118 @@
+"""What is wrong with this installation, as findings that say how to mend it (`manage.py doctor`).
+
+A check is a row of CHECKS: a name, and a function that answers what troubles it, nothing when all is well. A check that
+raises is a finding itself.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from django.conf import settings
+
+from audit import evidence_rights
+from audit.seals import sequencer, status
+from audit.seals.errors import SealError
+from audit.seals.tree import StoredTree
+from portal import health, sealing
+
+# `mend` must be mended; `look` may be meant so.
+Level = Literal["ok", "look", "mend"]
+EVIDENCE_OF_TOKENS: Final = {"tokens_consentevent": ("UPDATE", "DELETE", "TRUNCATE")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found, and how to mend it."""
+
+    check: str
+    level: Level
+    says: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a check answers: the same without its name."""
+
+    says: str
+    mend: str
+    level: Level = "mend"
+
+
+Check = Callable[[], list[Trouble]]
+
+
+def examine() -> Iterator[Finding]:
+    """The findings of each check, one that says ok where there are none."""
+    for name, check in CHECKS.items():
+        try:
+            troubles = check()
+        except Exception as error:  # noqa: BLE001 - the other checks can still tell something
+            said = " ".join(
+                [f"the check failed: {type(error).__name__}:", *str(error).strip().splitlines()[:1]]
+            )
+            troubles = [Trouble(said, "mend what it needs, and ask again")]
+        yield from (Finding(name, trouble.level, trouble.says, trouble.mend) for trouble in troubles)
+        if not troubles:
+            yield Finding(name, "ok", "")
+
+
+def rights() -> list[Trouble]:
+    """The app's role cannot change evidence, in any way that PostgreSQL knows of."""
+    return [
+        Trouble(weakness.says, weakness.mend) for weakness in evidence_rights.weaknesses(EVIDENCE_OF_TOKENS)
+    ]
+
+
+def signing_key() -> list[Trouble]:
+    """The key that signs checkpoints is there, whole, and nobody else's."""
+    path = sealing.key_path()
+    try:
+        sealing.load_key()
+    except SealError as error:
+        return [Trouble(str(error), "manage.py make_signing_key, or restore it from its backup")]
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return [Trouble(f"the signing key {path} has mode {mode:o}: others can read it", f"chmod 600 {path}")]
+    return []
+
+
+def head() -> list[Trouble]:
+    """The database holds the newest checkpoint that is known outside of it."""
+    known = sealing.head().read()  # first: then it is never ahead of the database
+    tree = StoredTree()
+    try:
+        sequencer.check(known, tree.newest(), sealing.load_key(), tree)
+    except SealError as error:
+        mend = (
+            "docs/evidence.md, when sealing stops: manage.py declare_restore after a restore, else an alarm"
+        )
+        return [Trouble(str(error), mend)]
+    if settings.PRODUCTION and sealing.head().path.is_relative_to(settings.STATE_DIR):
+        says = f"the head of the log is in the state folder ({sealing.head().path})"
+        return [Trouble(says, "AUDIT_HEAD_PATH on a disk that is not restored with the database", "look")]
+    return []
+
+
+def seals() -> list[Trouble]:
+    """Sealing goes on."""
+    late = status.lateness()
+    return [Trouble(late, "start the maintenance process, or read in its log why it stopped")] if late else []
+
+
+def _of_readiness(check: Callable[[], str], mend: str) -> Check:
+    return lambda: [Trouble(reason, mend)] if (reason := check()) else []
+
+
+# A new check is a row here.
+CHECKS: Final[dict[str, Check]] = {
+    "database": _of_readiness(health.CHECKS["database"], "start it, or correct DATABASE_URL"),
+    "migrations": _of_readiness(health.CHECKS["migrations"], "manage.py migrate"),
+    "rights of the app on evidence": rights,
+    "partitions of the log": _of_readiness(health.CHECKS["log partitions"], "start the maintenance process"),
+    "root keys": _of_readiness(health.CHECKS["keyring"], "give the FIELD_ENCRYPTION_KEY of this database"),
+    "signing key": signing_key,
+    "head of the log": head,
+    "seals": seals,
+}

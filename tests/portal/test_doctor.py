@@ -1,0 +1,167 @@
+"""`manage.py doctor` and `check --deploy` notice what is wrong, above all a role that could change evidence."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import psycopg
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.db import connections
+
+from audit.evidence_rights import EVIDENCE
+from portal import doctor, sealing
+from portal.checks import app_cannot_change_evidence
+from tests.audit.seals import cast
+from tests.conftest import OwnDatabase
+
+
+def examined() -> dict[str, list[dict[str, str]]]:
+    out = StringIO()
+    try:
+        call_command("doctor", "--json", stdout=out)
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    found: dict[str, list[dict[str, str]]] = {}
+    for finding in json.loads(out.getvalue())["findings"]:
+        found.setdefault(finding["check"], []).append(finding)
+    assert code == (6 if any(one["level"] == "mend" for ones in found.values() for one in ones) else 0)
+    return found
+
+
+def troubles(check: str = "rights of the app on evidence") -> list[str]:
+    return [finding["says"] for finding in examined()[check] if finding["level"] != "ok"]
+
+
+@pytest.fixture
+def installation(own_database: OwnDatabase) -> OwnDatabase:
+    """As `make run` makes it, with something sealed."""
+    cast.entries(3)
+    sealing.seal()
+    return own_database
+
+
+def test_a_sound_installation_has_nothing_to_mend(installation: OwnDatabase) -> None:
+    found = examined()
+    assert {one["level"] for ones in found.values() for one in ones} == {"ok"}
+    assert set(found) == set(doctor.CHECKS)
+    out = StringIO()
+    call_command("doctor", stdout=out)
+    assert "ok    rights of the app on evidence\n" in out.getvalue()
+    assert app_cannot_change_evidence(None) == []
+
+
+def test_the_tables_of_evidence_are_all_there(own_database: OwnDatabase) -> None:
+    """A table that was renamed would pass every question about it."""
+    named = [*EVIDENCE, *doctor.EVIDENCE_OF_TOKENS]
+    assert cast.asked("SELECT count(*) FROM pg_class WHERE relname = ANY(%s)", named) == [(len(named),)]
+
+
+@pytest.mark.parametrize(
+    ("grant", "says"),
+    [
+        ("GRANT UPDATE ON audit_payloadentry TO portal_app", "has UPDATE on audit_payloadentry"),
+        ("GRANT UPDATE (status) ON audit_payloadentry TO portal_app", "has UPDATE on audit_payloadentry"),
+        ("GRANT DELETE ON audit_auditevent TO PUBLIC", "has DELETE on audit_auditevent"),
+        ("GRANT TRUNCATE ON tokens_consentevent TO portal_app", "has TRUNCATE on tokens_consentevent"),
+        ("GRANT INSERT ON audit_sealedleaf TO portal_app", "has INSERT on audit_sealedleaf"),
+        ("GRANT SELECT ON audit_sealqueueentry TO portal_app", "has SELECT on audit_sealqueueentry"),
+        ("ALTER TABLE audit_checkpoint DISABLE TRIGGER USER", "trigger of audit_checkpoint is missing"),
+        (
+            "DROP TRIGGER pgtrigger_append_only_6cdbc ON audit_payloadentry",
+            "trigger of audit_payloadentry_20",
+        ),
+    ],
+)
+def test_a_right_too_many_is_named(installation: OwnDatabase, grant: str, says: str) -> None:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(grant)
+    assert any(says in trouble for trouble in troubles())
+    assert {message.level for message in app_cannot_change_evidence(None)} == {checks.ERROR}
+
+
+def test_a_partition_opened_by_itself_is_named(installation: OwnDatabase) -> None:
+    [(partition,), *_] = cast.asked(
+        "SELECT relname FROM pg_class WHERE relname LIKE 'audit_payloadentry_2%%' AND relkind = 'r'"
+    )
+    with connections["owner"].cursor() as cursor:
+        cursor.execute(f"GRANT DELETE ON {partition} TO portal_app")
+    assert troubles() == [f"the app's role portal_app has DELETE on {partition}"]
+
+
+@pytest.mark.parametrize(
+    ("grant", "revoke", "says"),
+    [
+        ("GRANT portal_owner TO {}", "", "can become portal_owner, which owns tables of evidence"),
+        ("ALTER ROLE {} SUPERUSER", "", "is a superuser"),
+        ("ALTER ROLE {} BYPASSRLS", "", "bypasses row security"),
+        ("ALTER ROLE {} CREATEROLE", "", "may make and change roles"),
+        ("ALTER ROLE {} REPLICATION", "", "may replicate"),
+        ("GRANT pg_write_all_data TO {}", "", "writes every table"),
+        ("GRANT pg_execute_server_program TO {}", "", "runs programs or writes files"),
+        (
+            "GRANT SET ON PARAMETER session_replication_role TO {}",
+            "REVOKE SET ON PARAMETER session_replication_role FROM {}",
+            "may set session_replication_role",
+        ),
+        (
+            "ALTER ROLE {} SET session_replication_role = replica",
+            "",
+            "begin with session_replication_role = replica",
+        ),
+    ],
+)
+def test_a_power_too_many_is_named(
+    installation: OwnDatabase, monkeypatch: pytest.MonkeyPatch, grant: str, revoke: str, says: str
+) -> None:
+    """With a role of its own, since roles belong to the whole cluster, which other tests use too."""
+    role = f"r_{installation.name}"
+    with psycopg.connect(installation.urls.admin, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+        try:
+            admin.execute(grant.format(role))
+            connections["default"].close()
+            monkeypatch.setitem(connections.settings["default"], "USER", role)
+            monkeypatch.setitem(connections.settings["default"], "PASSWORD", "x")
+            monkeypatch.setitem(connections["default"].settings_dict, "USER", role)
+            monkeypatch.setitem(connections["default"].settings_dict, "PASSWORD", "x")
+            found = [
+                weakness.says for weakness in doctor.evidence_rights.weaknesses(doctor.EVIDENCE_OF_TOKENS)
+            ]
+        finally:
+            connections["default"].close()
+            if revoke:
+                admin.execute(revoke.format(role))
+            admin.execute(f"DROP ROLE {role}")
+    assert any(says in trouble for trouble in found), found
+
+
+def test_what_sealing_lacks_is_named(installation: OwnDatabase, settings: Any) -> None:
+    sealing.key_path().chmod(0o640)
+    [said] = troubles("signing key")
+    assert "has mode 640: others can read it" in said
+    sealing.head().path.unlink()
+    assert "The head outside the database is gone" in troubles("head of the log")[0]
+    settings.AUDIT_SIGNING_KEY_PATH = "/nowhere"
+    assert "There is no signing key at /nowhere" in troubles("signing key")[0]
+
+
+def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(
+    installation: OwnDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[doctor.Trouble]:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setitem(doctor.CHECKS, "broken", broken)
+    found = examined()
+    assert found["broken"][0]["says"] == "the check failed: RuntimeError: out of order"
+    assert found["seals"][0]["level"] == "ok"
+
+
+def test_a_database_that_is_away_is_no_error_of_the_settings(own_database: OwnDatabase) -> None:
+    connections["default"].close()
+    connections["default"].settings_dict["NAME"] = "nowhere"
+    [message] = app_cannot_change_evidence(None)
+    assert message.level == checks.INFO

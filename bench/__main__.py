@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from bench import bulk, fixture, floor, load, servers, setup, workload
+from bench import bulk, fixture, floor, load, seals, servers, setup, workload
 from bench.fixture import Fixture
 from bench.report import Report, Target
 from bench.rounds import Rounds, Subject
@@ -36,7 +36,13 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; the median counts")
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
-    parser.add_argument("--only", choices=["api", "bulk"], help="measure one of the two")
+    parser.add_argument(
+        "--seal-leaves",
+        type=int,
+        default=int(os.environ.get("BENCH_SEAL_LEAVES", "1000000")),
+        help="entries of the log that is verified",
+    )
+    parser.add_argument("--only", choices=["api", "bulk", "seals"], help="measure one of them")
     parser.add_argument("--fresh", action="store_true", help="load the rows again")
     return parser.parse_args()
 
@@ -51,10 +57,19 @@ def main() -> int:
     with fixture.servers() as urls:
         setup.django_up()
         found = setup.prepare(options.rows, urls, print)
-        if options.only != "bulk":
+        if options.only in {None, "api"}:
             measure_api(report, found, urls, options)
-        if options.only != "api":
+        if options.only in {None, "bulk"}:
             bulk.measure(report, found, urls, options.bulk_rows)
+        if options.only in {None, "seals"}:
+            seals.measure(
+                report,
+                found,
+                urls,
+                seconds=options.seconds,
+                rounds=options.rounds,
+                leaves=options.seal_leaves,
+            )
     return verdict(report, vars(options))
 
 

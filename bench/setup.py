@@ -9,7 +9,7 @@ import psycopg
 from cryptography.fernet import Fernet
 from psycopg import sql
 
-from bench import fixture
+from bench import fixture, seals
 from bench.fixture import CHECKOUT, STATE, Fixture
 from bench.floor import Keys
 from portal.embedded import Urls
@@ -101,11 +101,10 @@ def _make_twin(found: Fixture, urls: Urls, log: Any) -> Fixture:
 
 def _forget_earlier_runs(urls: Urls, found: Fixture) -> None:
     """Take back what an earlier run minted and logged, so that each run meets the same tables."""
+    seals.forget(urls)
     with psycopg.connect(urls.admin, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # passes the append-only triggers
-        connection.execute(
-            "TRUNCATE audit_payloadentry, audit_auditevent, audit_sealqueueentry, tokens_budgetuse"
-        )
+        connection.execute("TRUNCATE tokens_budgetuse")
         connection.execute("DELETE FROM tokens_mapping WHERE id > %s", [found.rows])
         connection.execute("DELETE FROM tokens_contactmapping WHERE id > %s", [found.rows])
         connection.execute("DELETE FROM tokens_contact WHERE id > %s", [found.people])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connections, transaction
+from psycopg.pq import Format
 
 from audit.models import AuditEvent, Checkpoint, SealedLeaf
 from audit.seals import rows
@@ -22,7 +23,7 @@ from audit.seals.verify_evidence import FORMAT, VERSION
 from audit.vocabulary import Action
 
 Record = dict[str, Any]
-PAGE: Final = 500
+PAGE: Final = 1000
 KINDS: Final = {kind.value: name for kind, name in rows.HEADED.items()}
 
 ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -134,6 +135,7 @@ class Source:
 
     def _leaves(self, first: int) -> Iterator[tuple["Place", Record]]:
         with connections[self.using].cursor() as cursor:
+            cursor.cursor.format = Format.BINARY
             while True:
                 cursor.execute(LEAVES, [first, PAGE])
                 page: list[Place] = [(*row[:3], bytes(row[3]), bytes(row[4])) for row in cursor.fetchall()]

@@ -219,6 +219,16 @@ def same(one: Any, other: Any, key: str = "") -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
+def names(header: str, record: dict[str, Any]) -> bool:
+    """Whether a header plainly is that of this record, without parsing it: each key stands in it once."""
+    return (
+        header.count('"id":"') == 1
+        and f'"id":"{record["id"]}"' in header
+        and header.count('"kind":"') == 1
+        and f'"kind":"{record["kind"]}"' in header
+    )
+
+
 def parsed(text: str) -> dict[str, Any]:
     """A header as an object; empty when it is none."""
     try:
@@ -290,21 +300,26 @@ class Verifier:
         self.watched: set[int] = set()
         self.gaps: list[dict[str, Any]] = []
         self.acts: dict[str, dict[str, Any]] = {}
+        self.takers: dict[Any, Callable[[dict[str, Any]], None]] = {
+            "leaf": self._leaf,
+            "checkpoint": self._checkpoint,
+            "start": self._start,
+            "gap": self._gap,
+            "stray": self._stray,
+            "entry": self._entry,
+            "end": self._end,
+        }
 
     def take(self, record: dict[str, Any]) -> None:
         """One record."""
         kind = record.get("type")
-        takers: dict[Any, Callable[[dict[str, Any]], None]] = {
-            "leaf": self._leaf, "checkpoint": self._checkpoint, "start": self._start, "gap": self._gap,
-            "stray": self._stray, "entry": self._entry, "end": self._end,
-        }  # fmt: skip
         if not self.mode:
             self._begin(record)
-        elif self.ended or kind not in takers:
+        elif self.ended or kind not in self.takers:
             raise Refused(f"a record of the type {kind!r} stands where none can")
         else:
             try:
-                takers[kind](record)
+                self.takers[kind](record)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise Refused(
                     f"a record of the type {kind} is malformed ({type(error).__name__}: {error})"
@@ -408,13 +423,30 @@ class Verifier:
         if self.next in self.watched:
             self.roots[self.next] = fold(self.peaks)
 
-    def _row(self, record: dict[str, Any], leaf: bytes) -> bool:
+    def _row(self, record: dict[str, Any], leaf: bytes) -> None:
         """Whether the row of a leaf says what the leaf says."""
         row, header = record.get("row"), record.get("header", record.get("row"))
-        place = {"index": record["index"], "kind": record["kind"], "id": record["id"]}
         if header is None:
-            return self._missing_row(place)
-        facts = parsed(header)
+            self._missing_row(record)
+            return
+        is_untouched = (row is None or row == header) and "row_leaf" not in record
+        if not (is_untouched and leaf_hash(text_bytes(header)) == leaf and names(header, record)):
+            fields = self._fields(record, row, header, leaf)
+            if fields:
+                place = {name: record[name] for name in ("index", "kind", "id")}
+                which = f"{record['kind']} {record['id']} (#{record['index']})"
+                said = f"{which} is not what was written: {', '.join(fields)}."
+                self.report.add(Finding("edited", said, fields=fields, **place))
+                return
+        if row is None:
+            self.report.headers += 1
+        else:
+            self.report.rows += 1
+        if DROPPED in header and parsed(header).get("action") == DROPPED:
+            self.acts[record["id"]] = parsed(header)
+
+    def _fields(self, record: dict[str, Any], row: str | None, header: str, leaf: bytes) -> list[str]:
+        """What differs between a leaf, the header that is stored, and what the columns say now."""
         fields = differing(header, row) if row is not None and row != header else []
         if leaf_hash(text_bytes(header)) != leaf:
             # The columns may be what was written, while the header beside them is not.
@@ -422,30 +454,19 @@ class Verifier:
             fields = ["header", *(name for name in fields if name != "header" and not restored)]
         if "row_leaf" in record:
             fields.append("leaf_hash")
+        facts = parsed(header)
         if "header" not in fields and (facts.get("id"), facts.get("kind")) != (record["id"], record["kind"]):
             fields.append("id")
-        if fields:
-            said = f"{record['kind']} {record['id']} (#{record['index']}) is not what was written: {', '.join(fields)}."
-            self.report.add(Finding("edited", said, fields=fields, **place))
-            return False
-        if row is None:
-            self.report.headers += 1
-        else:
-            self.report.rows += 1
-        if facts.get("action") == DROPPED:
-            self.acts[record["id"]] = facts
-        return True
+        return fields
 
-    def _missing_row(self, place: dict[str, Any]) -> bool:
+    def _missing_row(self, record: dict[str, Any]) -> None:
         for gap in self.gaps:
-            if gap["kind"] == place["kind"] and gap["first"] <= place["id"] < gap["before"]:
+            if gap["kind"] == record["kind"] and gap["first"] <= record["id"] < gap["before"]:
                 gap["missing"] += 1
-                return True
-        said = (
-            f"{place['kind']} {place['id']} (#{place['index']}) is gone: its leaf is there, its row is not."
-        )
-        self.report.add(Finding("deleted", said, **place))
-        return False
+                return
+        place = {name: record[name] for name in ("index", "kind", "id")}
+        which = f"{record['kind']} {record['id']} (#{record['index']})"
+        self.report.add(Finding("deleted", f"{which} is gone: its leaf is there, its row is not.", **place))
 
     def _checkpoint(self, record: dict[str, Any]) -> None:
         self.taken["checkpoint"] += 1

@@ -3,6 +3,7 @@
 import argparse
 import math
 import random
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from portal.roles import Role
 from portal.sample_data import SampleAccess
 from portal.synthetic_people import people
 from tests import cluster, components, serving
+from tests.audit.seals.cast import a_sequencer
 from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE, Visitor
 from tests.portal.desk import asking
 from tests.portal.desk.exchanges import logged
@@ -117,6 +119,8 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
     job = _bulk_job(enterprise)
     opt_out = _an_opt_out(enterprise)
     assert entry is not None
+    with tempfile.TemporaryDirectory() as folder:
+        a_sequencer(Path(folder)).run()
     client = f"/admin/clients/{caller.client.client_id}/"
     return access, {
         "start": "/admin/",

@@ -89,8 +89,10 @@ def _ask(
 
 
 def approve(request_id: uuid.UUID, *, actor: Actor, comment: str = "") -> ApprovalRequest:
-    """Approve and carry out, in one transaction. Raises as `decide` says; HasChanged and others of CannotBeDone
-    close the request as failed, and then nothing else was done: look at its state.
+    """Approve and carry out, in one transaction. Raises OwnRequest, AboutYourself, MayNot, TooEarly and NotDecidable.
+
+    What can't be done any more closes the request as failed, with the reason, and nothing else was done: look at its
+    state.
     """
     _close_if_expired(request_id)
     with transaction.atomic():

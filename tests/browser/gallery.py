@@ -160,7 +160,7 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
 
 def _approvals(sandbox: Enterprise) -> dict[str, str]:
     """What waits and what was decided, in an enterprise that is no sandbox."""
-    live = an_enterprise("Blumen Ost", sandbox=False)
+    live = an_enterprise("Acme")
     engineer, officer = (User.objects.get(username=name) for name in ("engineer", "officer"))
     Membership.objects.create(user=engineer, role=Role.DATA_ENGINEER, enterprise=live)
     Membership.objects.create(user=officer, role=Role.COMPLIANCE_OFFICER, enterprise=live)

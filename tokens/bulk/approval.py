@@ -46,7 +46,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
         enterprise_id=job.enterprise_id,
         target=target(job),
         difference=(("job", "planned", "running"), *_what_is_converted(job)),
-        blast_radius=f"{job.rows:,} rows become tokens in {job.enterprise.name}. Tokens that were made stay.",
+        blast_radius=f"{_rows(job)} of clear values become tokens in {job.enterprise.name}. Tokens that were made stay.",
         affected=job.rows,
     )
 
@@ -75,8 +75,12 @@ def _what_is_converted(job: BulkJob) -> list[tuple[str, str, str]]:
         mapped.append((f"column {column}", "clear", f"attribute {name}: {kept}"))
     left = len(job.header) - len(columns.all())
     return [
-        ("file", "", f"{job.name}: {job.rows:,} rows, {job.source_bytes:,} bytes, digest {digest}"),
+        ("file", "", f"{job.name}: {_rows(job)}, {job.source_bytes:,} bytes, digest {digest}"),
         *mapped,
         ("other columns", "", f"{left:,}, left as they are"),
         ("numbers without a country", "", job.region or "refused"),
     ]
+
+
+def _rows(job: BulkJob) -> str:
+    return "1 row" if job.rows == 1 else f"{job.rows:,} rows"

@@ -183,8 +183,10 @@ def test_the_navigation_counts_what_waits_for_me(
     assert re.findall(counted, text(olivia.get("/admin/"))) == ["1"]
     for browser in (aaron, cast.browser_of(ines_herself)):
         assert re.findall(counted, text(browser.get("/admin/"))) == []
+    assert "colleagues wait for you" in text(olivia.get("/admin/"))
     decide(olivia, asked, "reject")
     assert re.findall(counted, text(olivia.get("/admin/"))) == []
+    assert "nobody waits for you" in text(olivia.get("/admin/"))
 
 
 def test_lists_of_mine_and_of_all(asked: ApprovalRequest, ines_herself: User, olivia: Client) -> None:
@@ -222,7 +224,7 @@ def test_a_bulk_job_starts_when_it_is_approved(job: BulkJob, dario: Client, oliv
     assert start not in text(dario.get(page))
     asked = ApprovalRequest.objects.get()
     detail = text(olivia.get(address(asked)))
-    for said in ("people.csv: 1 rows", "tokens for e-mail", "attribute City: sealed, and emptied"):
+    for said in ("people.csv: 1 row,", "tokens for e-mail", "attribute City: sealed, and emptied"):
         assert said in detail
     assert "mail.example" not in detail
     decide(olivia, asked)

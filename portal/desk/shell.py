@@ -9,7 +9,6 @@ from django.urls import reverse
 
 from audit.seals import status
 from portal.access import Grants, grants
-from portal.desk.inbox import count_to_decide
 from portal.desk.pages import PAGES
 from portal.desk.visit import Visit
 from portal.models import User
@@ -73,7 +72,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
             # Every page: who works here should not learn later that what they did was not sealed.
             "seals_late_since": status.late_since() if isinstance(user, User) else None,
             "roles": ", ".join(sorted(str(role.label) for role in held.roles())),
-            "groups": _groups(held, _section(request), _counts(held, visit)),
+            "groups": _groups(held, _section(request), _counts(visit)),
             # The box finds people by value or token, and log entries by request id.
             "finds_entries": held.may(Permission.VIEW_LOG),
             "finds_people": held.may(Permission.SEARCH_PEOPLE),
@@ -94,9 +93,9 @@ def _section(request: HttpRequest) -> str:
     return next((page.section for page in PAGES if page.name == name), "")
 
 
-def _counts(held: Grants, visit: object) -> dict[str, int]:
+def _counts(visit: object) -> dict[str, int]:
     """What waits for the person, by entry of the navigation."""
-    return {"approvals": count_to_decide(held, visit.actor)} if isinstance(visit, Visit) else {}
+    return {"approvals": visit.to_decide} if isinstance(visit, Visit) else {}
 
 
 def _groups(held: Grants, section: str, counts: dict[str, int]) -> list[dict[str, Any]]:

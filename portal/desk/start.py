@@ -14,7 +14,6 @@ from audit.models import AuditEvent, Outcome
 from audit.partitions import first_id_at
 from portal.desk import figures
 from portal.desk.figures import Count, Day
-from portal.desk.inbox import count_to_decide
 from portal.desk.visit import Visit
 from portal.roles import Permission
 from portal.templatetags.desk import milliseconds
@@ -95,10 +94,9 @@ def _role_cards(visit: Visit) -> list[Card]:
     since = first_id_at(timezone.now() - _DAY)
     cards = []
     if visit.may(Permission.DECIDE_APPROVALS):
-        waiting = count_to_decide(visit.grants, visit.actor)
-        note = "colleagues wait for you" if waiting else "nobody waits for you"
-        tone = "warn" if waiting else ""
-        cards.append(Card("To approve", f"{waiting}", note, reverse("admin:approvals"), tone))
+        note = "colleagues wait for you" if visit.to_decide else "nobody waits for you"
+        tone = "warn" if visit.to_decide else ""
+        cards.append(Card("To approve", f"{visit.to_decide}", note, reverse("admin:approvals"), tone))
     if visit.may(Permission.VIEW_EVENTS):
         alarms = visit.evidence(AuditEvent.objects.filter(pk__gte=since, action__startswith="alarm.")).count()
         url = reverse("admin:events") + "?within=24h&action=alarm"

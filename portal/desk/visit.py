@@ -8,6 +8,7 @@ from django.db.models import Model, QuerySet
 
 from audit.trail import Actor
 from portal.access import Grants
+from portal.desk.inbox import count_to_decide
 from portal.models import User
 from portal.roles import Permission
 from tokens.models import Enterprise
@@ -28,6 +29,11 @@ class Visit:
     def enterprises(self) -> list[Enterprise]:
         """The enterprises in which the person holds the page's permission."""
         return list(self.grants.enterprises(self.permission))
+
+    @cached_property
+    def to_decide(self) -> int:
+        """How many requests for approval wait for this person."""
+        return count_to_decide(self.grants, self.actor)
 
     @property
     def enterprise_ids(self) -> list[int]:

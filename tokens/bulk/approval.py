@@ -46,7 +46,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
         enterprise_id=job.enterprise_id,
         target=target(job),
         difference=(("job", "planned", "running"), *_what_is_converted(job)),
-        blast_radius=f"{_rows(job)} of clear values become tokens in {job.enterprise.name}. Tokens that were made stay.",
+        blast_radius=f"{_rows(job)} of clear values become tokens in {job.enterprise.name}. Tokens that are made stay.",
         affected=job.rows,
     )
 

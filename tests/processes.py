@@ -23,7 +23,7 @@ def mentioning(text: str) -> dict[int, str]:
     return found
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 15) -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Returns once the condition holds, however soon; fails when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -34,7 +34,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 15) -> None:
 class Lines:
     """What a process prints, line by line, without ever waiting for it longer than `seconds`."""
 
-    def __init__(self, process: "subprocess.Popen[str]", *, seconds: float = 30) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", *, seconds: float = 90) -> None:
         self.seconds = seconds
         self.seen: list[str] = []
         self._waiting: queue.Queue[str] = queue.Queue()

@@ -38,7 +38,7 @@ class Server:
         )
         self.log = ""
 
-    def wait_until_served(self, seconds: float = 60) -> None:
+    def wait_until_served(self, seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not answers(self.url):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -48,7 +48,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(120)
         with self._printed as printed:
             printed.seek(0)
             self.log = printed.read()
@@ -59,7 +59,7 @@ def answers(url: str) -> bool:
     """Whether anything at all is answered there."""
     unverified = ssl._create_unverified_context()  # noqa: S323 - certificates of tests, and nothing is read
     try:
-        urllib.request.urlopen(f"{url}/healthz", timeout=5, context=unverified).close()  # noqa: S310
+        urllib.request.urlopen(f"{url}/healthz", timeout=30, context=unverified).close()  # noqa: S310
     except urllib.error.HTTPError as error:
         error.close()
     except OSError:

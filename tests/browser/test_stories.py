@@ -48,7 +48,7 @@ def call(base: str, path: str, client_id: str, secret: str, body: Any) -> tuple[
     headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"}
     request = urllib.request.Request(base + path, json.dumps(body).encode(), headers)  # noqa: S310 - our own address
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=90) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

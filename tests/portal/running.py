@@ -47,7 +47,7 @@ class Run:
     def clean_up(self) -> None:
         self.process.terminate()
         self.lines.all()
-        self.process.wait(60)
+        self.process.wait(120)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

@@ -57,11 +57,11 @@ def test_a_worker_does_what_it_is_sent(broker: str, request: pytest.FixtureReque
             app.send_task(
                 "tests.write", [str(tmp_path / "done"), "by a worker"], queue=queue, connection=connection
             )
-        processes.wait_for((tmp_path / "done").exists, seconds=60)
+        processes.wait_for((tmp_path / "done").exists, seconds=180)
         processes.wait_for(lambda: (tmp_path / "done").read_text() == "by a worker")
     finally:
         worker.terminate()
-        said, _ = worker.communicate(timeout=60)
+        said, _ = worker.communicate(timeout=180)
         delete(url, queue)
     assert "Traceback" not in said
 

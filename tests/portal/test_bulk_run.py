@@ -64,8 +64,8 @@ def test_a_job_is_worked_by_celery_and_followed_to_its_file(
 ) -> None:
     out = tmp_path / "tokens.csv"
     with Crew(own_database.environment, tmp_path), bulk_run(own_database, job.pk, "--out", out) as process:
-        said = Lines(process, seconds=90).all()
-        assert process.wait(10) == exit_codes.FINISHED_WITH_REJECTS
+        said = Lines(process, seconds=180).all()
+        assert process.wait(60) == exit_codes.FINISHED_WITH_REJECTS
     assert any("%  " in line for line in said)
     assert said[-1] == f"Wrote {out}. Next: manage.py bulk reconcile {job.pk}"
     assert len(out.read_text().splitlines()) == ROWS + 1
@@ -73,8 +73,8 @@ def test_a_job_is_worked_by_celery_and_followed_to_its_file(
 
 def test_a_job_that_nobody_works_is_worked_here(job: BulkJob, own_database: OwnDatabase) -> None:
     with bulk_run(own_database, job.pk) as process:
-        said = Lines(process, seconds=90).all()
-        assert process.wait(10) == exit_codes.FINISHED_WITH_REJECTS
+        said = Lines(process, seconds=180).all()
+        assert process.wait(60) == exit_codes.FINISHED_WITH_REJECTS
     assert any(line.startswith("No Celery worker answers") for line in said)
     assert said[-1] == f"Next: manage.py bulk run {job.pk} --out FILE"
 
@@ -83,8 +83,8 @@ def test_a_job_starts_and_is_worked_here_when_the_broker_is_away(
     job: BulkJob, own_database: OwnDatabase
 ) -> None:
     with bulk_run(own_database, job.pk, CELERY_BROKER_URL="redis://127.0.0.1:1/0") as process:
-        said = Lines(process, seconds=90).all()
-        assert process.wait(10) == exit_codes.FINISHED_WITH_REJECTS
+        said = Lines(process, seconds=180).all()
+        assert process.wait(60) == exit_codes.FINISHED_WITH_REJECTS
     assert any("bulk.broker-unreachable" in line for line in said)
     assert progress(job).state == "finished"
 
@@ -93,10 +93,10 @@ def test_ctrl_c_pauses_a_job_that_is_worked_here_with_every_chunk_whole(
     job: BulkJob, own_database: OwnDatabase
 ) -> None:
     with bulk_run(own_database, job.pk, "--inline") as process:
-        wait_for(lambda: progress(job).chunks_done > 2, seconds=60)
+        wait_for(lambda: progress(job).chunks_done > 2, seconds=180)
         process.send_signal(signal.SIGINT)
-        said = Lines(process, seconds=60).all()
-        assert process.wait(10) == exit_codes.INTERRUPTED
+        said = Lines(process, seconds=180).all()
+        assert process.wait(60) == exit_codes.INTERRUPTED
     now = progress(job)
     assert (now.state, now.workers_busy) == ("paused", 0)
     assert 0 < now.rows_done < ROWS
@@ -105,9 +105,9 @@ def test_ctrl_c_pauses_a_job_that_is_worked_here_with_every_chunk_whole(
 
 def test_ctrl_c_leaves_a_job_to_its_workers(job: BulkJob, own_database: OwnDatabase, tmp_path: Path) -> None:
     with Crew(own_database.environment, tmp_path), bulk_run(own_database, job.pk) as process:
-        wait_for(lambda: progress(job).chunks_done > 2, seconds=60)
+        wait_for(lambda: progress(job).chunks_done > 2, seconds=180)
         process.send_signal(signal.SIGINT)
-        said = Lines(process, seconds=60).all()
-        assert process.wait(10) == exit_codes.INTERRUPTED
+        said = Lines(process, seconds=180).all()
+        assert process.wait(60) == exit_codes.INTERRUPTED
         assert "the job goes on in Celery's workers" in said[-1]
-        wait_for(lambda: progress(job).state == "finished", seconds=60)
+        wait_for(lambda: progress(job).state == "finished", seconds=180)

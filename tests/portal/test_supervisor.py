@@ -103,7 +103,7 @@ def test_a_signal_ends_everything(supervise: Start, how: signal.Signals) -> None
         supervised.lines.until("up")
     supervised.process.send_signal(how)
     supervised.lines.until("all ended")
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(60) == 0
     processes.wait_for(lambda: not supervised.left())
 
 
@@ -122,7 +122,7 @@ def test_a_second_ctrl_c_is_not_kept_waiting(supervise: Start) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         supervised.process.wait(1)
     supervised.process.send_signal(signal.SIGINT)
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(60) == 0
     processes.wait_for(lambda: not supervised.left())
 
 

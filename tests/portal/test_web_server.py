@@ -41,7 +41,7 @@ def shake_hands(server: serving.Server, authority: trustme.CA, version: ssl.TLSV
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         context.minimum_version = context.maximum_version = version
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as plain:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as plain:
         with context.wrap_socket(plain, server_hostname=address.hostname) as secured:
             return secured.version()
 

@@ -19,7 +19,7 @@ def race(clients: int, job: Callable[[random.Random], T]) -> tuple[list[T], list
     def run(number: int) -> None:
         try:
             connection.ensure_connection()
-            gate.wait(30)
+            gate.wait(120)
             results.append(job(random.Random(number)))
         except Exception as error:  # noqa: BLE001 - the test judges it
             errors.append(error)
@@ -30,5 +30,5 @@ def race(clients: int, job: Callable[[random.Random], T]) -> tuple[list[T], list
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(300)
     return results, errors

@@ -91,12 +91,12 @@ def test_what_is_not_committed_waits_and_what_overtook_it_does_not(
         with transaction.atomic():
             slow.append(cast.an_entry())
             written.set()
-            committed.wait(60)
+            committed.wait(180)
         connection.close()
 
     thread = threading.Thread(target=write_slowly)
     thread.start()
-    assert written.wait(60)
+    assert written.wait(180)
     quick = cast.an_entry()
     ours = cast.a_sequencer(tmp_path)
     ours.run()
@@ -141,12 +141,12 @@ def test_only_one_seals_at_a_time(own_database: OwnDatabase, tmp_path: Path) -> 
         with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
             cursor.execute(sequencer.ONLY_ONE)
             locked.set()
-            done.wait(60)
+            done.wait(180)
         connections.close_all()
 
     other = threading.Thread(target=hold)
     other.start()
-    assert locked.wait(60)
+    assert locked.wait(180)
     assert ours.run() == 0
     done.set()
     other.join()

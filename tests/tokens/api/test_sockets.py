@@ -29,7 +29,7 @@ def caller(own_database: OwnDatabase) -> MarketingCloud:
 def connection(portal_server: Server) -> Iterator[http.client.HTTPConnection]:
     """A connection that stays open."""
     host, _, port = portal_server.url.removeprefix("http://").partition(":")
-    with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=30)) as opened:
+    with contextlib.closing(http.client.HTTPConnection(host, int(port), timeout=90)) as opened:
         yield opened
 
 

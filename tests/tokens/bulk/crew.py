@@ -59,7 +59,7 @@ class Crew:
             self.process = None
 
 
-def wait_until(job: BulkJob, reached: Callable[[Progress], bool], *, seconds: float = 60) -> Progress:
+def wait_until(job: BulkJob, reached: Callable[[Progress], bool], *, seconds: float = 180) -> Progress:
     """The progress of a job once `reached` says so."""
     deadline = time.monotonic() + seconds
     while not reached(now := progress(job)):

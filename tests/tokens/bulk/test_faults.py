@@ -141,7 +141,7 @@ def test_a_worker_that_is_stopped_past_its_lease_blocks_nobody_and_writes_nothin
         assert job.chunk_set.get(number=number).epoch == epoch + 1
         before = written()
         zombie.send_signal(signal.SIGCONT)
-        assert zombie.wait(30) == 0
+        assert zombie.wait(90) == 0
     assert written() == before
     assert_nothing_lost_duplicated_or_unexpected(job)
 
@@ -155,14 +155,14 @@ def test_a_worker_that_is_stopped_in_a_transaction_begun_after_its_lease_ran_out
     late = leases.claim(job, seconds=0)
     assert late is not None
     zombie, errors = in_a_thread(lambda: worker.Chunks(job).convert(late))
-    assert stopped.reached.wait(30)
+    assert stopped.reached.wait(90)
     settings.BULK_LEASE_SECONDS = 30
     worker.work_until_done(job.pk)
     assert progress(job).state == "finished"
     assert job.chunk_set.filter(error="").count() == job.chunk_set.count()
     before = written()
     stopped.go_on.set()
-    zombie.join(30)
+    zombie.join(90)
     assert [type(error.__cause__) for error in errors] == [IdleInTransactionSessionTimeout]
     assert written() == before
     assert_nothing_lost_duplicated_or_unexpected(job)
@@ -183,7 +183,7 @@ def stopped_before_it_finishes(monkeypatch: pytest.MonkeyPatch) -> Stopped:
     def wait(lease: leases.Lease, *rest: Any) -> None:
         if not stopped.reached.is_set():
             stopped.reached.set()
-            stopped.go_on.wait(60)
+            stopped.go_on.wait(300)
         finish(lease, *rest)
 
     monkeypatch.setattr(leases, "finish", wait)
@@ -234,7 +234,7 @@ def by_hand(job: BulkJob, database: OwnDatabase) -> Iterator["subprocess.Popen[b
 
 def stop_within_a_transaction(job: BulkJob, process: "subprocess.Popen[bytes]") -> int:
     """SIGSTOP the worker while it is in the transaction of a chunk; the number of that chunk."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         process.send_signal(signal.SIGSTOP)
         chunk = job.chunk_set.filter(state="pending", holder__isnull=False).first()
@@ -253,7 +253,7 @@ def stop_within_a_transaction(job: BulkJob, process: "subprocess.Popen[bytes]") 
 
 def wait_for_database() -> None:
     """Until PostgreSQL answers again."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             connection.ensure_connection()

@@ -489,8 +489,11 @@ class Verifier:
         before, self.last = self.last, said
         expected = before.number + 1 if before else 0
         if said.number > expected:
-            gone = f"Checkpoints {expected} to {said.number - 1} are gone."
-            self.report.add(Finding("checkpoint", gone, checkpoint=expected))
+            is_one = said.number == expected + 1
+            gone = (
+                f"Checkpoint {expected} is" if is_one else f"Checkpoints {expected} to {said.number - 1} are"
+            )
+            self.report.add(Finding("checkpoint", f"{gone} gone.", checkpoint=expected))
         elif said.number < expected or (before and (said.time < before.time or said.size < before.size)):
             odd = f"Checkpoint {said.number} does not follow the one before it."
             self.report.add(Finding("checkpoint", odd, checkpoint=said.number))
@@ -500,14 +503,14 @@ class Verifier:
             self._range(
                 "missing", self.next, said.size, f"checkpoint {said.number} covers them, and they are gone"
             )
-        elif not self.is_lost and fold(self.peaks) == said.root and said.size == self.next:
+        elif not self.is_lost and fold(self.peaks) == said.root:
             self.report.proven, self.report.newest = said.size, said.time
             return
         elif not self.is_lost:
             why = f"they do not lead to the root of checkpoint {said.number}: one of them was changed, or their order"
             self._range("tree", self.report.proven, said.size, why)
         # What the signature covers is known again from here on, if the stored subtrees lead to its root.
-        if len(peaks) == said.size.bit_count() and fold(peaks) == said.root and said.size >= self.next:
+        if len(peaks) == said.size.bit_count() and fold(peaks) == said.root:
             self.next, self.peaks, self.is_lost = said.size, peaks, False
             self.report.proven, self.report.newest = said.size, said.time
             self._note_root()

@@ -26,7 +26,9 @@ def a_bundle(size: int, *, every: int = 3, seed: int = 1, head: bool = True) -> 
     note, checkpoints = "", 0
     for index in range(size):
         entry = str(uuid.UUID(int=draw.getrandbits(128)))
-        row = headers.canonical("payload", {"id": entry, "n": index, "text": "“é”😀"}).decode()
+        facts = {"id": entry, "n": index, "text": "“é”😀", "address": "2001:db8::1", "other": "2001:db8::1",
+                 "more": {"a": {"b": [1, 2]}}, "list": [1, [2, 3]]}  # fmt: skip
+        row = headers.canonical("payload", facts).decode()
         leaf = headers.leaf_hash(row.encode())
         nodes = b"".join(tree.append(leaf)).hex()
         records.append({"type": "leaf", "index": index, "kind": "payload", "id": entry, "leaf": leaf.hex(),

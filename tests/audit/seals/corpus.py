@@ -95,6 +95,16 @@ def upper_subtree(bundle: Bundle) -> None:
     leaf["nodes"] = leaf["nodes"][:128] + "11" * 32
 
 
+def quiet(bundle: Bundle) -> None:
+    """Nothing was written between two checkpoints, and the clock did not move."""
+    before = of(bundle, "checkpoint")[-1]
+    head = KEY.verifier.open(before["note"])
+    later = KEY.sign(dataclasses.replace(head, number=head.number + 1))
+    bundle.insert(-1, before | {"number": head.number + 1, "note": later})
+    bundle[0]["head"] = later
+    bundle[-1]["checkpoints"] += 1
+
+
 def without(kind: str, *places: int, counted: bool = True) -> Callable[[Bundle], None]:
     def edit(bundle: Bundle) -> None:
         gone = [of(bundle, kind)[place] for place in places]
@@ -189,6 +199,29 @@ EDITS: dict[str, Callable[[Bundle], None]] = {
     "a field": row(3, '"n":3', '"n":4'),
     "a number spelled otherwise": row(3, '"n":3', '"n":3.0'),
     "true for one": row(1, '"n":1', '"n":true'),
+    "an address spelled otherwise": row(3, '"address":"2001:db8::1"', '"address":"2001:0db8:0::1"'),
+    "another address": row(3, '"address":"2001:db8::1"', '"address":"2001:db8::2"'),
+    "no address": row(3, '"address":"2001:db8::1"', '"address":"x"'),
+    "a number for an address": row(3, '"address":"2001:db8::1"', '"address":7'),
+    "a text that looks like an address": row(3, '"other":"2001:db8::1"', '"other":"2001:0db8:0::1"'),
+    "something deep": row(3, '{"b":[1,2]}', '{"b":[1,3]}'),
+    "a key deep": row(3, '{"b":[1,2]}', '{"c":[1,2]}'),
+    "a key more": row(3, '{"b":[1,2]}', '{"b":[1,2],"c":1}'),
+    "an object for a list": row(3, '{"b":[1,2]}', '{"b":{}}'),
+    "a list for an object": row(3, '{"b":[1,2]}', '[]'),
+    "a longer list": row(3, '[1,[2,3]]', '[1,[2,3],4]'),
+    "a shorter list": row(3, '[1,[2,3]]', '[1]'),
+    "another list": row(3, '[1,[2,3]]', '[1,[2,4]]'),
+    "numbers deep, spelled otherwise": row(3, '[1,[2,3]]', '[1.0,[2,3.0]]'),
+    "objects deep, spelled otherwise": row(3, '{"b":[1,2]}', '{"b":[1.0,2]}'),
+    "row and header, each otherwise": all_of(row(3, '"n":3', '"n":4'), change("leaf", 3, header='{"n":9}')),
+    "no JSON, and another row": all_of(row(3, '"n":3', '"n":4'), change("leaf", 3, header="nonsense")),
+    "headers alone, one otherwise": lambda bundle: of(bundle, "leaf")[3].update(
+        header=of(bundle, "leaf")[3].pop("row").replace('"n":3', '"n":4')
+    ),
+    "stored subtrees, others and fewer": change("leaf", 7, nodes="11" * 32),
+    "two checkpoints missing": without("checkpoint", 1, 2),
+    "a quiet minute": quiet,
     "a header that is no JSON": all_of(change("leaf", 3, header="nonsense"), row(3, "x", "x", header=False)),
     "a header that is a list": change("leaf", 3, header="[]"),
     "the header alone": change("leaf", 3, header='{"n":9}'),

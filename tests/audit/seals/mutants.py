@@ -18,6 +18,7 @@ from typing import Any
 
 from audit.seals import verify_evidence
 from tests.audit.seals import corpus
+from tests.audit.seals.test_verify_evidence import RFC_8032
 
 SOURCE = Path(verify_evidence.__file__)
 # Judged by other tests, or of no consequence to a verdict: the command line, and how many findings are kept.
@@ -31,15 +32,6 @@ COMBINED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.BitAnd: ast.BitOr, ast.LShift: ast.RShift,
     ast.RShift: ast.LShift, ast.Mod: ast.Mult,
 }  # fmt: skip
-# RFC 8032, section 7.1, TEST 3; and the same with one byte changed.
-SIGNED = (
-    bytes.fromhex("fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025"),
-    bytes.fromhex(
-        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-        "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"
-    ),
-    bytes.fromhex("af82"),
-)
 
 
 def sites(tree: ast.AST) -> list[ast.AST]:
@@ -97,16 +89,21 @@ def mutants(every: int = 1) -> Iterator[tuple[str, ast.Module]]:
 
 def tries() -> list[Callable[[ModuleType], Any]]:
     """Everything that a verifier is asked: the whole corpus, and signatures without any package."""
-    public, signature, message = SIGNED
-    wrong = signature[:40] + bytes([signature[40] ^ 1]) + signature[41:]
-    late = signature[:32] + (int.from_bytes(signature[32:], "little") + verify_evidence.Q).to_bytes(
-        32, "little"
-    )
-    signed = [(public, signature, message), (public, wrong, message), (public, late, message),
-              (public, signature[:-1], message), (public[:-1], signature, message), (public, signature, b""),
-              (b"\xff" * 32, signature, message), (bytes(31) + b"\x80", signature, message),
-              (public, b"\xff" * 32 + signature[32:], message), ((2).to_bytes(32, "little"), signature, message),
-              ((1).to_bytes(31, "little") + b"\x80", signature, message)]  # fmt: skip
+    signed = []
+    for one in RFC_8032:
+        public, message, signature = map(bytes.fromhex, one)
+        wrong = signature[:40] + bytes([signature[40] ^ 1]) + signature[41:]
+        other = signature[:31] + bytes([signature[31] ^ 128]) + signature[32:]
+        late = signature[:32] + (int.from_bytes(signature[32:], "little") + verify_evidence.Q).to_bytes(
+            32, "little"
+        )
+        signed += [
+            (public, signature, message), (public, wrong, message), (public, other, message), (public, late, message),
+            (public, signature[:-1], message), (public[:-1], signature, message), (public, signature, b"x"),
+            (b"\xff" * 32, signature, message), (bytes(31) + b"\x80", signature, message),
+            (public, b"\xff" * 32 + signature[32:], message), ((2).to_bytes(32, "little"), signature, message),
+            (public[:31] + bytes([public[31] ^ 128]), signature, message),
+        ]  # fmt: skip
     return [
         *(partial(corpus.outcome, bundle=bundle, kept=kept) for bundle, kept in corpus.cases().values()),
         *(partial(_verified, one=one) for one in signed),

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from audit.append_only import APPEND_ONLY
 from audit.approval_models import ApprovalRequest, Installation
+from audit.vocabulary import Action
 
 __all__ = [
     "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "Outcome", "PayloadEntry", "RefusalCount",
@@ -97,6 +98,9 @@ class PayloadEntry(models.Model):
         return f"{self.api} {self.id}"
 
 
+REVEALS = models.Q(action=Action.REVEALED.value)
+
+
 class AuditEvent(models.Model):
     """Somebody or something did an act from the closed vocabulary of `audit.vocabulary.Action`."""
 
@@ -121,6 +125,9 @@ class AuditEvent(models.Model):
             models.Index(fields=["enterprise_id", "-id"], name="event_by_enterprise"),
             # What was done to one thing, newest first: the timeline of a person.
             models.Index(fields=["target_id", "target_type", "-id"], name="event_by_target"),
+            # Who saw whom: all of it newest first, and what one person revealed lately.
+            models.Index(fields=["-id"], condition=REVEALS, name="reveal_by_id"),
+            models.Index(fields=["actor_id", "-id"], condition=REVEALS, name="reveal_by_actor"),
         ]
         triggers = APPEND_ONLY
 

@@ -24,6 +24,10 @@ class Action(models.TextChoices):
     RECOVERY_CODE_USED = "factor.code-used", "used a recovery code"
     PERSON_SEARCHED = "person.searched", "searched for a person"
     PERSON_VIEWED = "person.viewed", "viewed a person's exchanges"
+    REVEALED = "person.revealed", "revealed a clear value"
+    REVEAL_REFUSED = "person.reveal-refused", "was refused a reveal: beyond the cap"
+    REVEAL_REVIEWED = "reveal.reviewed", "reviewed a break-glass reveal"
+    LEDGER_VIEWED = "reveal.ledger-viewed", "looked at who saw whom"
     ENTRY_VIEWED = "entry.viewed", "viewed a log entry"
 
     PACK_MADE = "pack.made", "made an access pack"
@@ -72,6 +76,9 @@ class Action(models.TextChoices):
     ALARM_SEALS_STOPPED = "alarm.seals-stopped", "sealing stopped"
     ALARM_CANNOT_OPEN = "alarm.cannot-open", "a sealed value did not open"
     ALARM_MINT_BUDGET = "alarm.mint-budget", "a client minted more than its budget"
+    ALARM_BREAK_GLASS = "alarm.break-glass", "somebody broke the glass to reveal a value"
+    ALARM_REVEAL_CAP = "alarm.reveal-cap", "somebody reveals more than the daily cap"
+    ALARM_UNUSUAL_REVEALS = "alarm.unusual-reveals", "somebody reveals more than is usual for them"
     ALARM_UNKNOWN_TOKENS = "alarm.unknown-tokens", "a client asks for many unknown tokens"
 
 

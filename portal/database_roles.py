@@ -22,6 +22,7 @@ ENTERPRISE_CHANGES = (
 )
 # What is asked, and by whom, is never changed; the database's own triggers set the times.
 APPROVAL_CHANGES = "state, decided_by_id, decided_by_name, decided_by_delay, decided_at, comment, failure"
+REVIEW_CHANGES = "reviewed_by_id, reviewed_by_name, reviewed_at, was_justified, comment"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
     "audit_auditevent": "SELECT, INSERT",
@@ -45,6 +46,7 @@ NARROWER = {
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
     "tokens_bulkreject": "SELECT, INSERT",
+    "portal_breakglass": f"SELECT, INSERT, UPDATE ({REVIEW_CHANGES})",
     "django_migrations": "SELECT",
 }
 

@@ -2,8 +2,11 @@
 
 from typing import ClassVar
 
+import pgtrigger
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
 from portal.roles import Role
@@ -43,3 +46,44 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.get_role_display()} in {self.enterprise or 'every enterprise'}"
+
+
+class BreakGlass(models.Model):
+    """A reveal beyond the caps or without a case (docs/reveals.md): a second person reviews it, once."""
+
+    id = models.UUIDField(primary_key=True, editable=False)  # of its event in the trail
+    enterprise_id = models.BigIntegerField()
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    reviewed_by_id = models.CharField(max_length=64, blank=True)
+    reviewed_by_name = models.CharField(max_length=200, blank=True)
+    reviewed_at = models.DateTimeField(null=True)
+    was_justified = models.BooleanField(null=True)
+    comment = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["created_at"], condition=Q(reviewed_at=None), name="break_glass_waiting")
+        ]
+        triggers: ClassVar = [
+            pgtrigger.Protect(name="stays", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="reviewed_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__reviewed_at__isnull=False),
+            ),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=~Q(reviewed_by_id=models.F("actor_id")), name="nobody_reviews_their_own"
+            ),
+            models.CheckConstraint(
+                condition=Q(reviewed_at=None, was_justified=None, reviewed_by_id="")
+                | (Q(reviewed_at__isnull=False, was_justified__isnull=False) & ~Q(reviewed_by_id="")),
+                name="a_review_is_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"break-glass {self.id}"

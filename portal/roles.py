@@ -29,6 +29,8 @@ class Permission(StrEnum):
     MANAGE_USERS = "users.manage"
     # Clear values: needs a second factor, see portal.second_factor.
     REVEAL = "people.reveal"
+    VIEW_REVEALS = "reveals.view"
+    REVIEW_REVEALS = "reveals.review"
 
 
 class Role(models.TextChoices):
@@ -60,6 +62,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.DECIDE_APPROVALS,
             _P.VIEW_USERS,
             _P.REVEAL,
+            _P.VIEW_REVEALS,
+            _P.REVIEW_REVEALS,
         }
     ),
     # Reads everything that is masked, changes nothing.
@@ -76,6 +80,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_BULK,
             _P.VIEW_APPROVALS,
             _P.VIEW_USERS,
+            _P.VIEW_REVEALS,
         }
     ),
     Role.INTEGRATION_ADMIN: frozenset(

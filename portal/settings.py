@@ -219,6 +219,9 @@ SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
 # How long a second factor that was shown counts as shown just now: for revealing, and for changing factors.
 SECOND_FACTOR_FRESH_SECONDS = env.int("SECOND_FACTOR_FRESH_SECONDS", default=300)
+# How many clear values one person may reveal in 24 hours: beyond the first an alarm is raised, the second refuses.
+REVEALS_SOFT_CAP = env.int("REVEALS_SOFT_CAP", default=20)
+REVEALS_HARD_CAP = env.int("REVEALS_HARD_CAP", default=50)
 # django-allauth knows codes, passkeys and providers. Pages, limits and messages are ours: portal.accounts.
 ACCOUNT_ADAPTER = "portal.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}

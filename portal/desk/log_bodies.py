@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
 from audit.models import Api, PayloadEntry
@@ -50,6 +51,8 @@ class Piece:
     text: str
     why: str = ""
     look: str = ""
+    # Which hole of its body it is, from 0, where it can be revealed.
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class BodyView:
     """One body: masked pieces, and what can be proven of it."""
 
     title: str
+    side: str
     pieces: list[Piece]
     tone: str
     icon: str
@@ -81,8 +85,8 @@ def body_views(entry: PayloadEntry) -> list[BodyView]:
         segments = {side: [] for side in Side}
     exchange = rebuild.rebuild(entry)
     return [
-        _view("Request", segments[Side.REQUEST], exchange.request.proof),
-        _view("Answer", segments[Side.RESPONSE], exchange.response.proof),
+        _view("Request", Side.REQUEST, segments[Side.REQUEST], exchange.request.proof),
+        _view("Answer", Side.RESPONSE, segments[Side.RESPONSE], exchange.response.proof),
     ]
 
 
@@ -121,13 +125,16 @@ def _explained(code: str) -> str:
         return "An oddity that this version of the portal has no words for."
 
 
-def _view(title: str, segments: list[Segment], proof: Proof) -> BodyView:
-    return BodyView(title, [_piece(segment) for segment in segments], *PROOFS[proof])
+def _view(title: str, side: Side, segments: list[Segment], proof: Proof) -> BodyView:
+    numbers = count()
+    pieces = [_piece(segment, next(numbers) if segment.hole else None) for segment in segments]
+    return BodyView(title, side.value, pieces, *PROOFS[proof])
 
 
-def _piece(segment: Segment) -> Piece:
+def _piece(segment: Segment, number: int | None) -> Piece:
     if segment.hole is None or segment.reason is None:
         return Piece(segment.text)
     if segment.text in (DESTROYED, DAMAGED):
         return Piece(segment.text, f"{WHY[segment.reason]}, {segment.text}", "gone")
-    return Piece(segment.text, WHY[segment.reason], "sealed" if segment.hole.kind is HoleKind.RESIDUE else "")
+    look = "sealed" if segment.hole.kind is HoleKind.RESIDUE else ""
+    return Piece(segment.text, WHY[segment.reason], look, number)

@@ -35,6 +35,7 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
         "oddities": oddities(found),
         "curl": as_curl(found, views, f"{request.scheme}://{request.get_host()}"),
         "permalink": request.build_absolute_uri(request.path),
+        "may_reveal": visit.may(Permission.REVEAL, found.enterprise_id) if found.enterprise_id else False,
         "may_see_client": bool(found.client_id) and visit.may(Permission.VIEW_CLIENTS, found.enterprise_id),
         "enterprise": Enterprise.objects.filter(pk=found.enterprise_id or 0).first(),
     }

@@ -23,6 +23,7 @@ from portal.desk.log import COLUMNS
 from portal.desk.masks import masked
 from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
+from portal.reveals.subjects import attributes_of
 from portal.roles import Permission
 from tokens.dossier import timeline
 from tokens.dossier.timeline import LineKind
@@ -172,6 +173,9 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "shown": [(kind, TITLES[kind]) for kind in shown],
         "chosen": chosen[0] if len(chosen) == 1 else "",
         "may_answer": visit.may(Permission.ANSWER_ACCESS_REQUESTS, mapping.enterprise_id),
+        "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
+        "attributes": _attributes(found) if visit.may(Permission.REVEAL, mapping.enterprise_id) else [],
+        "may_see_reveals": visit.may(Permission.VIEW_REVEALS, mapping.enterprise_id),
         "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, mapping.enterprise_id),
         "may_see_unsubscribes": visit.may(Permission.VIEW_UNSUBSCRIBES, mapping.enterprise_id),
         "may_see_bulk": visit.may(Permission.VIEW_BULK, mapping.enterprise_id),
@@ -191,6 +195,13 @@ def mapping_in(visit: Visit, mapping_id: int) -> Mapping:
 def kinds_for(visit: Visit, enterprise_id: int) -> list[LineKind]:
     """The kinds of lines that the person at the desk may see, in the order in which they are offered."""
     return [kind for kind, permission in ASKED_BY_KIND.items() if visit.may(permission, enterprise_id)]
+
+
+def _attributes(found: Found) -> list[tuple[str, uuid.UUID, int, str]]:
+    """(subscriber key, attribute set, position, name) of what can be revealed of the contacts, one by one."""
+    return [
+        (link.contact.subscriber_key, *attribute) for link in found.links for attribute in attributes_of(link)
+    ]
 
 
 def _lines(

@@ -39,6 +39,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "People",
         (
             Entry("people", "Find a person", "person_search", Permission.SEARCH_PEOPLE, "people"),
+            Entry("reveals", "Who saw whom", "visibility", Permission.VIEW_REVEALS, "reveals"),
             Entry("unsubscribes", "Unsubscribes", "block", Permission.VIEW_UNSUBSCRIBES, "unsubscribes"),
         ),
     ),

@@ -15,6 +15,7 @@ from audit.partitions import first_id_at
 from portal.desk import figures
 from portal.desk.figures import Count, Day
 from portal.desk.visit import Visit
+from portal.reveals import break_glass
 from portal.roles import Permission
 from portal.templatetags.desk import milliseconds
 from tokens.models import BulkJob, ConsentEvent
@@ -109,6 +110,8 @@ def _role_cards(visit: Visit) -> list[Card]:
                 "bad" if alarms else "",
             )
         )
+    if visit.may(Permission.VIEW_REVEALS):
+        cards += _break_glass_cards(visit)
     if visit.may(Permission.VIEW_UNSUBSCRIBES):
         opt_outs = ConsentEvent.objects.filter(
             pk__gte=since, enterprise__in=visit.enterprise_ids, action=ConsentEvent.Action.OPT_OUT
@@ -129,6 +132,17 @@ def _role_cards(visit: Visit) -> list[Card]:
         )
         cards.append(Card("Bulk jobs running", f"{len(names)}", note, reverse("admin:bulk")))
     return cards
+
+
+def _break_glass_cards(visit: Visit) -> list[Card]:
+    """What waits for a second person, if anything does."""
+    waiting = list(break_glass.waiting(visit.enterprise_ids)[:100])
+    if not waiting:
+        return []
+    overdue = sum(map(break_glass.is_overdue, waiting))
+    note = f"{overdue} overdue: review them now" if overdue else "somebody else reviews it within a day"
+    tone = "bad" if overdue else "warn"
+    return [Card("Broken glass to review", f"{len(waiting)}", note, reverse("admin:reveals"), tone)]
 
 
 def _log(log_url: str, **filters: str) -> str:

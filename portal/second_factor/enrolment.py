@@ -8,6 +8,7 @@ from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.mfa.webauthn.internal import auth as webauthn
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F
 from django.views.decorators.debug import sensitive_variables
 
 from audit import trail
@@ -93,6 +94,8 @@ def reset(user: User, *, actor: Actor) -> int:
     _lock(user)
     held = len(state.factors(user))
     Authenticator.objects.filter(user=user).delete()
+    # Whoever found the device may sit in a session that it opened.
+    User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
     _record(Action.FACTOR_RESET, user, actor, removed=held)
     transaction.on_commit(lambda: unlock(user))
     return held

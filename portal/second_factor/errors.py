@@ -5,7 +5,7 @@ class FactorError(Exception):
     """The second factor was not accepted."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(message or str(self.__doc__))
+        super().__init__(message or " ".join(str(self.__doc__).split()))
 
 
 class WrongCode(FactorError):

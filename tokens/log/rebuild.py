@@ -88,6 +88,29 @@ def masked(entry: PayloadEntry) -> dict[Side, list[Segment]]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class OneHole:
+    """A hole of a body: what stands in it, its mask, and how to open it (None: destroyed; raises CannotOpen)."""
+
+    kind: HoleKind
+    reference: str
+    mask: str
+    open: Callable[[], str | None] = field(repr=False)
+
+
+def one_hole(entry: PayloadEntry, side: Side, number: int) -> OneHole | None:
+    """The hole of that number (from 0), in the order in which `masked` shows them. Raises DamagedPayload."""
+    parts = _Parts(entry)
+    skeleton = parts.skeletons[side]
+    if skeleton is None:
+        return None
+    holes = [one.hole for one in display(skeleton, lambda hole: "") if one.hole is not None]
+    if number >= len(holes):
+        return None
+    hole = holes[number]
+    return OneHole(hole.kind, str(hole.reference), parts.mask(hole), lambda: parts.text(hole))
+
+
 def _rebuilt(parts: "_Parts", side: Side) -> Body:
     try:
         skeleton = parts.skeletons[side]
@@ -166,6 +189,20 @@ class _Parts:
         found = self.attribute_sets.get(uuid.UUID(set_id))
         opened = _opened(found.payload) if found else None
         return None if opened is None else opened.encode()
+
+    def text(self, hole: Hole) -> str | None:
+        """What stands in a hole, or None once it was destroyed. Raises CannotOpen, DamagedPayload."""
+        if hole.kind is HoleKind.MAPPING:
+            return self.value(int(hole.reference))
+        if hole.kind is HoleKind.ATTRIBUTES:
+            found = self.attributes(hole.reference)
+            return None if found is None else found.decode()
+        if self.residue is None:
+            return None
+        slot = int(hole.reference)
+        if slot >= len(self.residue):
+            raise DamagedPayload
+        return self.residue[slot].decode("utf-8", "backslashreplace")
 
     def mask(self, hole: Hole) -> str:
         """What a page shows in a hole."""

@@ -1,5 +1,6 @@
 """Every address × method × role, from the URL resolver itself: an address without a row here fails."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,11 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
     "admin/people/<int:mapping_id>/pack/": (FORM, (O,)),
     "admin/people/<int:mapping_id>/pack/<uuid:pack_id>/": (ACT, (O,)),
+    "admin/people/<int:mapping_id>/reveal/": (FORM, (O,)),
+    "admin/people/<int:mapping_id>/attributes/<uuid:set_id>/<int:position>/reveal/": (FORM, (O,)),
+    "admin/log/<uuid:entry_id>/<str:side>/<int:number>/reveal/": (FORM, (O,)),
+    "admin/reveals/": (READ, (O, A)),
+    "admin/reveals/<uuid:event_id>/review/": (FORM, (O,)),
     "admin/unsubscribes/": (READ, (O, A)),
     "admin/unsubscribes/new/": (FORM, (O,)),
     "admin/unsubscribes/<uuid:event_id>/": (READ, (O, A)),
@@ -156,6 +162,10 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<int:enterprise_id>": acme.pk,
         "<int:unit_id>": unit.pk,
         "<int:factor_id>": 1,
+        "<uuid:set_id>": uuid.uuid4(),
+        "<int:position>": 0,
+        "<str:side>": "request",
+        "<int:number>": 0,
     }
     filled = {}
     for route in [*DESK, *OWN_ACCOUNT]:

@@ -1,0 +1,126 @@
+"""Revealing one clear value: the form that asks why, and the page that shows it for half a minute.
+
+It comes by POST only, is in no address and no cache, and its event is committed before it is opened.
+"""
+
+import uuid
+from typing import Any, Final
+
+from django import forms
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_variables
+
+from audit.models import PayloadEntry
+from portal.desk.people import mapping_in
+from portal.desk.visit import Visit
+from portal.reveals import caps
+from portal.reveals.errors import OverHardCap, RevealError
+from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_case, check_explanation
+from portal.reveals.revealing import Why, reveal
+from portal.reveals.subjects import Subject, attribute_of, hole_of, value_of
+from tokens.log.recording import Side
+
+SHOWN_SECONDS: Final = 30
+
+
+class RevealForm(forms.Form):
+    """Why: a reason from the list and the number of a case; or the glass is broken, with an explanation."""
+
+    reason = forms.ChoiceField(label="Reason", choices=[("", "Choose one"), *Reason.choices])
+    case = forms.CharField(
+        label="Case number",
+        max_length=40,
+        required=False,
+        validators=[check_case],
+        help_text="Of the request, ticket or order that this is for: CS-2026-0815.",
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+    )
+    break_glass = forms.BooleanField(
+        label="Break the glass",
+        required=False,
+        help_text="For what can't wait: without a case, or beyond the daily cap. "
+        "An alarm is raised, and somebody else reviews it within a day.",
+    )
+    explanation = forms.CharField(
+        label="Why it can't wait",
+        max_length=EXPLANATION_LENGTH,
+        min_length=10,
+        required=False,
+        validators=[check_explanation],
+        help_text="In a sentence, without addresses and numbers of people.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """A case, or broken glass with its explanation."""
+        found = super().clean() or {}
+        if found.get("break_glass"):
+            if not found.get("explanation") and "explanation" not in self.errors:
+                self.add_error("explanation", "Say why it can't wait.")
+        elif not found.get("case") and "case" not in self.errors:
+            self.add_error("case", "Give the number of the case.")
+        return found
+
+    @property
+    def why(self) -> Why:
+        """What was said."""
+        said = self.cleaned_data
+        return Why(Reason(said["reason"]), said["case"], said["explanation"] if said["break_glass"] else "")
+
+
+def value(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
+    """GET and POST /admin/people/<mapping id>/reveal/"""
+    mapping = mapping_in(visit, mapping_id)
+    return _page(request, visit, value_of(mapping), reverse("admin:person", args=[mapping.pk]))
+
+
+def attribute(
+    request: HttpRequest, visit: Visit, mapping_id: int, set_id: uuid.UUID, position: int
+) -> HttpResponse:
+    """GET and POST /admin/people/<mapping id>/attributes/<set>/<position>/reveal/"""
+    mapping = mapping_in(visit, mapping_id)
+    subject = attribute_of(mapping, set_id, position)
+    return _page(request, visit, subject, reverse("admin:person", args=[mapping.pk]))
+
+
+def hole(request: HttpRequest, visit: Visit, entry_id: uuid.UUID, side: str, number: int) -> HttpResponse:
+    """GET and POST /admin/log/<entry>/<request or response>/<hole>/reveal/"""
+    entry = visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).first()
+    if entry is None or side not in set(Side):
+        raise Http404
+    subject = hole_of(entry, Side(side), number)
+    return _page(request, visit, subject, reverse("admin:log-entry", args=[entry.pk]))
+
+
+@sensitive_variables("shown")
+def _page(request: HttpRequest, visit: Visit, subject: Subject | None, back: str) -> HttpResponse:
+    if subject is None:
+        raise Http404
+    form = RevealForm(request.POST or None)
+    refused = False
+    if request.method == "POST" and form.is_valid():
+        try:
+            shown = reveal(subject, form.why, actor=visit.actor)
+        except RevealError as error:
+            form.add_error(None, str(error))
+            refused = isinstance(error, OverHardCap)
+        else:
+            context = {"shown": shown, "subject": subject, "back": back, "seconds": SHOWN_SECONDS}
+            return render(
+                request,
+                "desk/revealed.html",
+                context | {"title": "Revealed", "soft": settings.REVEALS_SOFT_CAP},
+            )
+    context = {
+        "title": "Reveal",
+        "form": form,
+        "subject": subject,
+        "back": back,
+        "use": caps.use_of(visit.actor.id),
+        "soft": settings.REVEALS_SOFT_CAP,
+        "hard": settings.REVEALS_HARD_CAP,
+        "unfold_glass": refused or bool(form.data.get("break_glass")),
+    }
+    return render(request, "desk/reveal.html", context)

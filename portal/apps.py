@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.core import checks
 from django.db.models.signals import post_migrate
 
@@ -11,7 +12,16 @@ class PortalConfig(AppConfig):
     def ready(self) -> None:
         # The Celery application becomes the current one, so that web and commands ring the right doorbell.
         from audit.approvals import acts
-        from portal import access, celery, database_roles, installation, role_grants, sign_in  # noqa: F401
+        from portal import (  # noqa: F401
+            access,
+            celery,
+            database_roles,
+            installation,
+            provider_settings,
+            role_grants,
+            roles,
+            sign_in,
+        )
         from portal.checks import app_cannot_change_evidence
 
         post_migrate.connect(database_roles.grant_after_migrate, sender=self)
@@ -20,3 +30,4 @@ class PortalConfig(AppConfig):
         role_grants.register()
         checks.register(app_cannot_change_evidence, checks.Tags.security, deploy=True)
         sign_in.connect()
+        provider_settings.check_roles(settings.PROVIDERS.values(), roles.Role.values)

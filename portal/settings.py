@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from portal import embedded
+from portal import embedded, provider_settings
 from portal.environment import Environment
 from portal.logs import logging_config
 from portal.settings_errors import refuse
@@ -147,6 +147,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "audit",
     "tokens",
     "portal",
@@ -228,6 +230,11 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = False
+# A Salesforce org is a provider of OpenID Connect like any other; portal.providers says what is stricter here.
+PROVIDERS = provider_settings.read(env, production=PRODUCTION)
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [one.as_app() for one in PROVIDERS.values()]}}
+SOCIALACCOUNT_ADAPTER = "portal.providers.SocialAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
 MFA_ADAPTER = "portal.second_factor.sealing.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 
@@ -317,7 +324,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
-        "form-action": ["'self'"],
+        # Browsers hold the redirect to a provider against this too.
+        "form-action": ["'self'", *(one.origin for one in PROVIDERS.values())],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
     }

@@ -35,6 +35,7 @@ class RevealForm(forms.Form):
         max_length=40,
         required=False,
         validators=[check_case],
+        error_messages={"required": "Give the number of the case."},
         help_text="Of the request, ticket or order that this is for: CS-2026-0815.",
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
     )
@@ -50,18 +51,16 @@ class RevealForm(forms.Form):
         min_length=10,
         required=False,
         validators=[check_explanation],
+        error_messages={"required": "Say why it can't wait."},
         help_text="In a sentence, without addresses and numbers of people.",
     )
 
-    def clean(self) -> dict[str, Any]:
-        """A case, or broken glass with its explanation."""
-        found = super().clean() or {}
-        if found.get("break_glass"):
-            if not found.get("explanation") and "explanation" not in self.errors:
-                self.add_error("explanation", "Say why it can't wait.")
-        elif not found.get("case") and "case" not in self.errors:
-            self.add_error("case", "Give the number of the case.")
-        return found
+    use_required_attribute = False  # what is required hangs on the glass
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_broken = bool(self.data.get("break_glass"))
+        self.fields["case"].required, self.fields["explanation"].required = not is_broken, is_broken
 
     @property
     def why(self) -> Why:

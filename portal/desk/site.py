@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
@@ -37,7 +38,12 @@ class PortalSite(UnfoldAdminSite):
         """The first step of signing in; `portal.desk.entrance` is the second."""
         if request.method == "GET" and self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
-        context = {**self.each_context(request), "app_path": request.get_full_path(), **(extra_context or {})}
+        context = {
+            **self.each_context(request),
+            "app_path": request.get_full_path(),
+            "providers": list(settings.PROVIDERS.values()),
+            **(extra_context or {}),
+        }
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
             context[REDIRECT_FIELD_NAME] = reverse("admin:index")
         view = SignInView.as_view(

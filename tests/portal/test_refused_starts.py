@@ -65,6 +65,31 @@ def test_a_malformed_setting_is_named_without_its_value(
     assert refusal(tmp_path, **PRODUCTION | {setting: value}).startswith(says)
 
 
+PROVIDER = {
+    "OIDC_SERVER": "https://login.example",
+    "OIDC_CLIENT_ID": "portal",
+    "OIDC_CLIENT_SECRET": SECRET,
+    "OIDC_ROLES": "officers=compliance-officer@7001001",
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("OIDC_SERVER", "http://login.example", "OIDC_SERVER is no https:// address"),
+        ("OIDC_SERVER", "http://127.0.0.1:1", "OIDC_SERVER is no https:// address"),
+        ("OIDC_CLIENT_ID", "", "OIDC_CLIENT_ID is not set"),
+        ("OIDC_CLIENT_SECRET", "", "OIDC_CLIENT_SECRET is not set"),
+        ("OIDC_ROLES", f"{SECRET}", "OIDC_ROLES holds a line that is no claim=role@EID"),
+        ("OIDC_ROLES", f"officers={SECRET}@1", "OIDC_ROLES names a role that there is not"),
+    ],
+)
+def test_a_provider_that_is_half_configured_is_refused(
+    tmp_path: Path, setting: str, value: str, says: str
+) -> None:
+    assert refusal(tmp_path, **PRODUCTION | PROVIDER | {setting: value}).startswith(says)
+
+
 def test_a_certificate_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     said = refusal(tmp_path, **PRODUCTION, TLS_CERT="/nowhere", TLS_KEY="/nowhere")
     assert said.startswith("TLS_CERT and TLS_KEY cannot be used (No such file or directory)")

@@ -97,12 +97,17 @@ OWN_ACCOUNT = {
     "admin/second-factor/codes/": ACT,
     "admin/second-factor/<int:factor_id>/remove/": ACT,
 }
+WITH_PROVIDER = {
+    "admin/login/with/<str:provider_id>/",
+    "admin/login/with/<str:provider_id>/callback/",
+}
 # For everybody, signed in or not; none of these shows or changes anything of an enterprise.
 OPEN = {
     "",
     "admin",
     "admin/login/",
     "admin/login/code/",
+    *WITH_PROVIDER,
     "admin/logout/",
     "api/schema/",
     "api/docs/",

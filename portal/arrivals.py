@@ -10,7 +10,6 @@ from typing import Any
 from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F
 
 from audit import trail
 from audit.trail import Actor, Target
@@ -63,13 +62,6 @@ def arrive(provider: Provider, subject: str, claims: dict[str, Any], *, address:
     return User.objects.get(pk=user.pk)
 
 
-def leave(provider: Provider, subject: str, *, address: str | None) -> None:
-    """Whoever came before and has no role any more loses those that they had."""
-    account = SocialAccount.objects.filter(provider=provider.id, uid=subject).first()
-    if account is not None:
-        _set_roles(account.user, set(), Actor(f"provider:{provider.id}", provider.name, address))
-
-
 def roles_of(provider: Provider, claims: dict[str, Any]) -> set[tuple[Role, Enterprise | None]]:
     """What the mapped claims give; an EID that is not here gives nothing."""
     said = set(_values(claims, provider.roles_claim))
@@ -116,11 +108,7 @@ def _new_user(claims: dict[str, Any], actor: Actor) -> User:
 
 def _set_roles(user: User, wanted: set[tuple[Role, Enterprise | None]], actor: Actor) -> None:
     held = {(Role(one.role), one.enterprise) for one in user.memberships.select_related("enterprise")}
-    if held == wanted:
-        return
     for role, enterprise in sorted(wanted - held, key=str):
         people.grant(user, role, enterprise=enterprise, actor=actor)
     for role, enterprise in sorted(held - wanted, key=str):
         people.revoke(user, role, enterprise=enterprise, actor=actor)
-    # What was begun with other roles ends.
-    User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)

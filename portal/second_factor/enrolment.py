@@ -8,7 +8,6 @@ from allauth.mfa.totp.internal.auth import generate_totp_secret
 from allauth.mfa.webauthn.internal import auth as webauthn
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F
 from django.views.decorators.debug import sensitive_variables
 
 from audit import trail
@@ -16,6 +15,7 @@ from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.access import grants
 from portal.models import User
+from portal.people import end_sessions
 from portal.second_factor import codes, sealing, state
 from portal.second_factor.checking import unlock
 from portal.second_factor.errors import AlreadyThere, LastFactor, WrongCode, WrongPasskey
@@ -95,7 +95,7 @@ def reset(user: User, *, actor: Actor) -> int:
     held = len(state.factors(user))
     Authenticator.objects.filter(user=user).delete()
     # Whoever found the device may sit in a session that it opened.
-    User.objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
+    end_sessions(user)
     _record(Action.FACTOR_RESET, user, actor, removed=held)
     transaction.on_commit(lambda: unlock(user))
     return held

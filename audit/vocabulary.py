@@ -88,4 +88,5 @@ class ApprovedAct(models.TextChoices):
     OPEN_CLIENT = "client.open", "let an API client call from any address"
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"
+    DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
     CLEAR_PACK = "person.access-pack", "take an access pack in clear"

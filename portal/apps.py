@@ -18,6 +18,7 @@ class PortalConfig(AppConfig):
             database_roles,
             installation,
             provider_settings,
+            restore_declarations,
             role_grants,
             roles,
             sign_in,
@@ -28,6 +29,7 @@ class PortalConfig(AppConfig):
         post_migrate.connect(installation.declare_after_migrate, sender=self)
         acts.know_people_by(access.actor_may)
         role_grants.register()
+        restore_declarations.register()
         checks.register(app_cannot_change_evidence, checks.Tags.security, deploy=True)
         sign_in.connect()
         provider_settings.check_roles(settings.PROVIDERS.values(), roles.Role.values)

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit.models import AuditEvent, Checkpoint, SealedLeaf
+from audit.approvals import requests
+from audit.models import ApprovalRequest, AuditEvent, Checkpoint, SealedLeaf
 from audit.seals import verify_evidence
 from audit.seals.errors import SealingStopped
+from audit.trail import Actor
 from audit.vocabulary import Action
 from portal import sealing
+from portal.roles import Role
 from tests.audit.seals import cast
 from tests.conftest import OwnDatabase
+from tests.portal.desk.cast import somebody
 
 
 @pytest.fixture
@@ -133,6 +137,15 @@ def test_an_older_database_is_noticed_and_declared_by_command(log: list[Any]) ->
         sealing.seal()
     code, said = run()
     assert (code, "Leaves #6 to #8:" in said) == (8, True)
+    code, said = refused("declare_restore", "--reason", "disk lost, case 12")
+    [asked] = ApprovalRequest.objects.all()
+    assert (code, f"/admin/approvals/{asked.pk}/" in said) == (7, True)
+    assert asked.difference[0][1].startswith("number 2,")
+    with pytest.raises(SealingStopped):
+        sealing.seal()
+    officer = somebody(Role.COMPLIANCE_OFFICER)
+    requests.approve(asked.pk, actor=Actor(f"user:{officer.pk}", officer.username))
+    assert refused("declare_restore", "--reason", "another reason")[0] == 7
     out = StringIO()
     call_command("declare_restore", "--reason", "disk lost, case 12", "--json", stdout=out)
     event = AuditEvent.objects.get(pk=json.loads(out.getvalue())["event"])

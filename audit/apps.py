@@ -5,3 +5,8 @@ class AuditConfig(AppConfig):
     """Evidence: knows nothing of tokens and holds no key to clear data."""
 
     name = "audit"
+
+    def ready(self) -> None:
+        from audit import holds
+
+        holds.register()

@@ -13,10 +13,11 @@ from django.db.models.functions import Now
 from audit.append_only import APPEND_ONLY
 from audit.approval_models import ApprovalRequest, Installation
 from audit.vocabulary import Action
+from audit.hold_models import LegalHold
 
 __all__ = [
-    "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "Outcome", "PayloadEntry", "RefusalCount",
-    "SealQueueEntry",
+    "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "LegalHold", "Outcome", "PayloadEntry",
+    "RefusalCount",    "SealQueueEntry",
 ]  # fmt: skip
 
 

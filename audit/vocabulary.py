@@ -33,6 +33,9 @@ class Action(models.TextChoices):
     PACK_MADE = "pack.made", "made an access pack"
     PACK_TAKEN = "pack.taken", "took an access pack"
 
+    HOLD_PLACED = "hold.placed", "placed a legal hold"
+    HOLD_RELEASED = "hold.released", "released a legal hold"
+
     APPROVAL_REQUESTED = "approval.requested", "asked for approval"
     APPROVAL_APPROVED = "approval.approved", "approved a request"
     APPROVAL_REJECTED = "approval.rejected", "rejected a request"
@@ -89,4 +92,5 @@ class ApprovedAct(models.TextChoices):
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
+    RELEASE_HOLD = "hold.release", "release a legal hold"
     CLEAR_PACK = "person.access-pack", "take an access pack in clear"

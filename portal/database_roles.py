@@ -23,6 +23,7 @@ ENTERPRISE_CHANGES = (
 # What is asked, and by whom, is never changed; the database's own triggers set the times.
 APPROVAL_CHANGES = "state, decided_by_id, decided_by_name, decided_by_delay, decided_at, comment, failure"
 REVIEW_CHANGES = "reviewed_by_id, reviewed_by_name, reviewed_at, was_justified, comment"
+HOLD_CHANGES = "released_at, released_by_id, released_by_name"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
     "audit_auditevent": "SELECT, INSERT",
@@ -31,6 +32,7 @@ NARROWER = {
     "audit_installation": "SELECT",
     "audit_sealedleaf": "SELECT",
     "audit_checkpoint": "SELECT",
+    "audit_legalhold": f"SELECT, INSERT, UPDATE ({HOLD_CHANGES})",
     "tokens_accesspack": "SELECT, INSERT",
     "tokens_consentevent": "SELECT, INSERT",
     "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",

@@ -14,6 +14,8 @@ class Permission(StrEnum):
     SEARCH_PEOPLE = "people.search"
     VIEW_MAPPINGS = "mappings.view"
     ANSWER_ACCESS_REQUESTS = "people.pack"
+    VIEW_HOLDS = "holds.view"
+    PLACE_HOLDS = "holds.place"
     VIEW_UNSUBSCRIBES = "unsubscribes.view"
     UNSUBSCRIBE = "unsubscribes.create"
     VIEW_EVENTS = "events.view"
@@ -52,6 +54,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
             _P.ANSWER_ACCESS_REQUESTS,
+            _P.VIEW_HOLDS,
+            _P.PLACE_HOLDS,
             _P.VIEW_UNSUBSCRIBES,
             _P.UNSUBSCRIBE,
             _P.VIEW_EVENTS,
@@ -73,6 +77,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_LOG,
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
+            _P.VIEW_HOLDS,
             _P.VIEW_UNSUBSCRIBES,
             _P.VIEW_EVENTS,
             _P.VIEW_CLIENTS,

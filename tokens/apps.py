@@ -12,11 +12,12 @@ class TokensConfig(AppConfig):
         from tokens import open_clients
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
-        from tokens.dossier import packs
+        from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
 
         acts.know_sandboxes_by(is_sandbox)
         open_clients.register()
         approval.register()
         packs.register()
+        held.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

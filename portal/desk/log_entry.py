@@ -5,7 +5,7 @@ import uuid
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from audit import trail
+from audit import holds, trail
 from audit.models import PayloadEntry, SealQueueEntry
 from audit.seals.status import seals_of
 from audit.trail import Target
@@ -36,6 +36,9 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
         "curl": as_curl(found, views, f"{request.scheme}://{request.get_host()}"),
         "permalink": request.build_absolute_uri(request.path),
         "may_reveal": visit.may(Permission.REVEAL, found.enterprise_id) if found.enterprise_id else False,
+        "holds": holds.on_entry(found) if visit.may(Permission.VIEW_HOLDS, found.enterprise_id) else [],
+        "may_hold": found.enterprise_id is not None
+        and visit.may(Permission.PLACE_HOLDS, found.enterprise_id),
         "may_see_client": bool(found.client_id) and visit.may(Permission.VIEW_CLIENTS, found.enterprise_id),
         "enterprise": Enterprise.objects.filter(pk=found.enterprise_id or 0).first(),
     }

@@ -6,13 +6,13 @@ from typing import Final
 
 from django import forms
 from django.contrib import messages
-from django.core.validators import RegexValidator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from audit.approvals.errors import ApprovalError
+from portal.desk.cases import case_field
 from portal.desk.gate import fresh_factor_first
 from portal.desk.masks import masked
 from portal.desk.pack_html import POLICY, as_html
@@ -24,21 +24,13 @@ from tokens.errors import PackError
 from tokens.models import AccessPack, Mapping
 
 SHOWN: Final = 20
-# A case is a number in another system, and never a place for a name or an address.
-CASE: Final = RegexValidator(
-    r"^[A-Za-z0-9][A-Za-z0-9./_-]{0,63}\Z", "Letters, digits and . / _ - only, at most 64."
-)
 
 
 class PackForm(forms.Form):
     """For which case, and with what."""
 
-    case = forms.CharField(
-        label="Case number",
-        max_length=64,
-        validators=[CASE],
-        help_text="Of the access request. No name and no address: it stands in the event trail.",
-        widget=forms.TextInput({"autocomplete": "off"}),
+    case = case_field(
+        help_text="Of the access request. No name and no address: it stands in the event trail."
     )
     clear = forms.BooleanField(
         label="With clear values",

@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_variables
 
-from audit import trail
+from audit import holds, trail
 from audit.models import PayloadEntry
 from audit.trail import Target
 from audit.vocabulary import Action
@@ -172,6 +172,9 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "too_slow": too_slow,
         "shown": [(kind, TITLES[kind]) for kind in shown],
         "chosen": chosen[0] if len(chosen) == 1 else "",
+        "holds": list(holds.on_subject("mapping", str(mapping.pk))),
+        "may_see_holds": visit.may(Permission.VIEW_HOLDS, mapping.enterprise_id),
+        "may_hold": visit.may(Permission.PLACE_HOLDS, mapping.enterprise_id),
         "may_answer": visit.may(Permission.ANSWER_ACCESS_REQUESTS, mapping.enterprise_id),
         "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
         "attributes": _attributes(found) if visit.may(Permission.REVEAL, mapping.enterprise_id) else [],

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from audit import holds
 from audit.approvals import requests
 from audit.models import Outcome
-from audit.trail import SYSTEM
+from audit.trail import SYSTEM, Target
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.portal.desk import asking, cast
@@ -30,7 +31,7 @@ EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
-    "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/",
+    "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -69,6 +70,12 @@ def with_data(acme: Enterprise) -> list[str]:
         occurred_at=timezone.now(),
         actor=SYSTEM,
     )
+    for place in (
+        {"scope": holds.Scope.ENTRY, "entry_id": entry.pk},
+        {"scope": holds.Scope.PERSON, "subject": Target("mapping", str(ana.pk), ana.token)},
+        {"scope": holds.Scope.RANGE, "first": entry.at, "before": timezone.now()},
+    ):
+        hold = holds.place(enterprise_id=acme.pk, case="LIT-7", reason="pending", actor=SYSTEM, **place)
     packs.make(ana, case="DSAR-2026-7", actor=SYSTEM)
     rows = "".join(f"{n},p{n}@mail.example,Rome\n" for n in range(50))
     loaded, running = (
@@ -87,6 +94,7 @@ def with_data(acme: Enterprise) -> list[str]:
     return [
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
         f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
+        "/admin/holds/", f"/admin/holds/{hold.pk}/release/", f"/admin/holds/new/?mapping={ana.pk}",
         f"/admin/people/{ana.pk}/?show=sight", f"/admin/people/{ana.pk}/pack/",
         "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from audit import holds
 from audit.trail import SYSTEM
 from portal.desk.pages import PAGES
 from portal.models import User
@@ -34,6 +35,9 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/log/": (READ, (O, A, I)),
     "admin/log/<uuid:entry_id>/": (READ, (O, A, I)),
     "admin/events/": (READ, (O, A, I, U)),
+    "admin/holds/": (READ, (O, A)),
+    "admin/holds/new/": (FORM, (O,)),
+    "admin/holds/<uuid:hold_id>/release/": (FORM, (O,)),
     "admin/people/": (FORM, (O, A)),
     "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
     "admin/people/<int:mapping_id>/pack/": (FORM, (O,)),
@@ -152,12 +156,21 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
     job = plan.load(acme, [b"Key,Email\n1,ana@mail.example\n"], name="list.csv", actor=SYSTEM)
     colleague = cast.somebody(Role.AUDITOR, enterprise=acme, name="colleague")
     asked = asking.a_request(acme)
+    hold = holds.place(
+        enterprise_id=acme.pk,
+        scope=holds.Scope.ENTRY,
+        entry_id=entry.pk,
+        case="C-1",
+        reason="x",
+        actor=SYSTEM,
+    )
     known = {
         "<uuid:approval_id>": asked.pk,
         "<int:user_id>": colleague.pk,
         "<int:membership_id>": colleague.memberships.get().pk,
         "<uuid:job_id>": job.pk,
         "<uuid:pack_id>": packs.make(ana, case="C-1", actor=SYSTEM).pk,
+        "<uuid:hold_id>": hold.pk,
         "<uuid:entry_id>": entry.pk,
         "<int:mapping_id>": ana.pk,
         "<uuid:event_id>": event.pk,

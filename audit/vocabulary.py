@@ -33,6 +33,12 @@ class Action(models.TextChoices):
     PACK_MADE = "pack.made", "made an access pack"
     PACK_TAKEN = "pack.taken", "took an access pack"
 
+    EXPORT_REQUESTED = "export.requested", "asked for an export"
+    EXPORT_FINISHED = "export.finished", "an export was made"
+    EXPORT_FAILED = "export.failed", "an export failed"
+    EXPORT_TAKEN = "export.taken", "took an export"
+    EXPORT_EXPIRED = "export.expired", "an export expired"
+
     HOLD_PLACED = "hold.placed", "placed a legal hold"
     HOLD_RELEASED = "hold.released", "released a legal hold"
 
@@ -92,5 +98,6 @@ class ApprovedAct(models.TextChoices):
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
+    CLEAR_EXPORT = "export.clear", "export in clear"
     RELEASE_HOLD = "hold.release", "release a legal hold"
     CLEAR_PACK = "person.access-pack", "take an access pack in clear"

@@ -49,6 +49,8 @@ NARROWER = {
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
     "tokens_bulkreject": "SELECT, INSERT",
     "portal_breakglass": f"SELECT, INSERT, UPDATE ({REVIEW_CHANGES})",
+    "tokens_export": "SELECT, INSERT, UPDATE",
+    "tokens_exportslice": "SELECT, INSERT, UPDATE (sealed)",
     "django_migrations": "SELECT",
 }
 

@@ -8,6 +8,7 @@ from audit.approvals import requests as approvals
 from portal import sealing
 from tokens.api import budgets
 from tokens.crypto import key_destruction, key_making
+from tokens.exports import requests as exports
 
 
 def clear_expired_tokens() -> None:
@@ -27,6 +28,7 @@ JOBS: Final[list[Job]] = [
     ("residue keys at the end of their life", 3600.0, key_destruction.destroy_expired_day_keys),
     ("expired bearer tokens", 3600.0, clear_expired_tokens),
     ("requests for approval whose time has passed", 60.0, approvals.expire_due),
+    ("exports whose time has passed", 3600.0, exports.expire),
     ("uses that no budget counts any more", 3600.0, budgets.forget_old),
     ("counters of refusals, after three months", 86_400.0, refusals.forget_old),
 ]

@@ -14,6 +14,8 @@ class Permission(StrEnum):
     SEARCH_PEOPLE = "people.search"
     VIEW_MAPPINGS = "mappings.view"
     ANSWER_ACCESS_REQUESTS = "people.pack"
+    VIEW_EXPORTS = "exports.view"
+    MAKE_EXPORTS = "exports.make"
     VIEW_HOLDS = "holds.view"
     PLACE_HOLDS = "holds.place"
     VIEW_UNSUBSCRIBES = "unsubscribes.view"
@@ -56,6 +58,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.ANSWER_ACCESS_REQUESTS,
             _P.VIEW_HOLDS,
             _P.PLACE_HOLDS,
+            _P.VIEW_EXPORTS,
+            _P.MAKE_EXPORTS,
             _P.VIEW_UNSUBSCRIBES,
             _P.UNSUBSCRIBE,
             _P.VIEW_EVENTS,
@@ -78,6 +82,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
             _P.VIEW_HOLDS,
+            _P.VIEW_EXPORTS,
             _P.VIEW_UNSUBSCRIBES,
             _P.VIEW_EVENTS,
             _P.VIEW_CLIENTS,

@@ -118,10 +118,17 @@ CELERY_TIMEZONE = "UTC"
 BULK_TASK_SECONDS = 5.0
 BULK_LEASE_SECONDS = env.float("BULK_LEASE_SECONDS", default=30.0)
 BULK_SWEEP_SECONDS = env.float("BULK_SWEEP_SECONDS", default=10.0)
+# How long a finished export can be taken.
+EXPORT_DAYS = env.int("EXPORT_DAYS", default=7)
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # A sweep that was not worked in time is worth nothing: the next one sees the same.
     "sweep bulk jobs": {
         "task": "tokens.bulk.sweep",
+        "schedule": BULK_SWEEP_SECONDS,
+        "options": {"expires": BULK_SWEEP_SECONDS},
+    },
+    "sweep exports": {
+        "task": "tokens.exports.sweep",
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },

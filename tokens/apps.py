@@ -14,10 +14,12 @@ class TokensConfig(AppConfig):
         from tokens.checks import no_stock_encrypted_field
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
+        from tokens.exports import requests
 
         acts.know_sandboxes_by(is_sandbox)
         open_clients.register()
         approval.register()
         packs.register()
+        requests.register()
         held.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

@@ -86,3 +86,19 @@ class PackExpired(PackError):
 
 class PackOfAnother(PackError):
     """Who asked for a pack in clear takes it, and nobody else: ask for one of your own."""
+
+
+class ExportError(VaultError):
+    """An export can't be taken."""
+
+
+class ExportNotReady(ExportError):
+    """There is no file to take now: it is being made, it failed, or it has expired."""
+
+
+class ExportOfAnother(ExportError):
+    """Who asked for an export in clear takes it, and nobody else: ask for one of your own."""
+
+
+class ExportGone(ExportError):
+    """The export expired while it was taken: the file is not whole, ask for another."""

@@ -22,7 +22,7 @@ COLUMNS: Final = (
     "items_asked", "items_answered", "duration_us", "request_bytes", "response_bytes", "anomalies", "enterprise_id",
 )  # fmt: skip
 WITHIN: Final = {"1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
-_SPANS: Final = {
+SPANS: Final = {
     "1h": datetime.timedelta(hours=1),
     "24h": datetime.timedelta(hours=24),
     "7d": datetime.timedelta(days=7),
@@ -72,7 +72,7 @@ class LogFilter(forms.Form):
     def apply(self, entries: "QuerySet[PayloadEntry]") -> "QuerySet[PayloadEntry]":
         """`entries` that match. Times become ranges of ids, which the primary key and the partitions know."""
         wanted = self.cleaned_data
-        since = timezone.now() - _SPANS[wanted["within"]] if wanted["within"] else wanted["since"]
+        since = timezone.now() - SPANS[wanted["within"]] if wanted["within"] else wanted["since"]
         if since:
             entries = entries.filter(pk__gte=first_id_at(since))
         if wanted["until"]:

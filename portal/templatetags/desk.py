@@ -11,6 +11,8 @@ from django.utils.safestring import SafeString
 
 from audit.models import AuditEvent, Outcome
 from audit.vocabulary import Action
+from portal.desk.visit import Visit
+from portal.roles import Permission
 
 register = template.Library()
 
@@ -130,6 +132,20 @@ def of(mapping: dict[Any, Any], key: Any) -> Any:
 def short_id(identifier: Any) -> str:
     """The end of a UUIDv7, where neighbours differ; the whole id is in the link."""
     return f"…{str(identifier)[-12:]}"
+
+
+@register.simple_tag(takes_context=True)
+def export_address(context: Any, what: str) -> str:
+    """Where a list is exported with its filter; empty for who may not."""
+    request = context["request"]
+    visit = getattr(request, "visit", None)
+    if not isinstance(visit, Visit) or not visit.may(Permission.MAKE_EXPORTS):
+        return ""
+    query = request.GET.copy()
+    for name in ("older", "newer"):
+        query.pop(name, None)
+    given = "&" + query.urlencode() if query else ""
+    return f"{reverse('admin:export-new')}?what={what}{given}"
 
 
 @register.simple_tag

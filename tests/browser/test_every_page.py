@@ -1,5 +1,6 @@
 """Every page in a real browser, at desk and phone, light and dark: no complaint, nothing cut off, all within reach."""
 
+import datetime
 from typing import Any
 
 import pytest
@@ -22,16 +23,18 @@ from tokens.bulk.columns import ColumnMap
 from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
+from tokens.exports import requests as exports
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Mapping
+from tokens.models import ConsentEvent, Enterprise, Export, Mapping
 
 pytestmark = pytest.mark.slow
 
+DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
-    "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
+    "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/", "/admin/exports/", "/admin/exports/new/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -76,6 +79,13 @@ def with_data(acme: Enterprise) -> list[str]:
         {"scope": holds.Scope.RANGE, "first": entry.at, "before": timezone.now()},
     ):
         hold = holds.place(enterprise_id=acme.pk, case="LIT-7", reason="pending", actor=SYSTEM, **place)
+    for state in Export.State:
+        export = exports.ask(
+            acme, what=Export.What.PEOPLE, form=Export.Form.XLSX, only={"kind": "1"}, case="C-1", actor=SYSTEM
+        )
+        Export.objects.filter(pk=export.pk).update(
+            state=state, expires_at=timezone.now() + DAY, clear=True, taken=2
+        )
     packs.make(ana, case="DSAR-2026-7", actor=SYSTEM)
     rows = "".join(f"{n},p{n}@mail.example,Rome\n" for n in range(50))
     loaded, running = (
@@ -94,7 +104,8 @@ def with_data(acme: Enterprise) -> list[str]:
     return [
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
         f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
-        "/admin/holds/", f"/admin/holds/{hold.pk}/release/", f"/admin/holds/new/?mapping={ana.pk}",
+        "/admin/exports/", "/admin/exports/new/?what=log&status=4xx&odd=on", "/admin/holds/",
+        f"/admin/holds/{hold.pk}/release/", f"/admin/holds/new/?mapping={ana.pk}",
         f"/admin/people/{ana.pk}/?show=sight", f"/admin/people/{ana.pk}/pack/",
         "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",

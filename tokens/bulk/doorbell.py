@@ -17,14 +17,14 @@ STALE: Final = 60.0
 _log = structlog.get_logger(__name__)
 
 
-def ring(job_id: uuid.UUID, times: int = 1) -> bool:
-    """Ask for `times` workers for a job; whether the broker took the messages. Never raises: rows are the work."""
+def ring(job_id: uuid.UUID, times: int = 1, *, task: str = WORK) -> bool:
+    """Ask for workers of `task`; whether the broker took the messages. Never raises: rows are the work."""
     if times < 1:
         return True
     try:
         with _broker() as connection:
             for _ in range(times):
-                current_app.send_task(WORK, [str(job_id)], connection=connection, retry=False, expires=STALE)
+                current_app.send_task(task, [str(job_id)], connection=connection, retry=False, expires=STALE)
     except (OperationalError, OSError):
         _log.warning("bulk.broker-unreachable", job=str(job_id))
         return False

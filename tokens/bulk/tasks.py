@@ -17,7 +17,7 @@ _log = structlog.get_logger(__name__)
 @shared_task(name=doorbell.WORK)
 def work(job_id: str) -> None:
     """Work chunks of a job for a few seconds, then stand in line again, so that jobs share the workers."""
-    with _while_the_database_answers():
+    with while_the_database_answers():
         if worker.work(uuid.UUID(job_id), seconds=settings.BULK_TASK_SECONDS):
             doorbell.ring(uuid.UUID(job_id))
 
@@ -25,12 +25,12 @@ def work(job_id: str) -> None:
 @shared_task(name=doorbell.SWEEP)
 def sweep() -> None:
     """Find what lost messages and killed workers left behind."""
-    with _while_the_database_answers():
+    with while_the_database_answers():
         sweeper.sweep()
 
 
 @contextmanager
-def _while_the_database_answers() -> Iterator[None]:
+def while_the_database_answers() -> Iterator[None]:
     """A task that loses the database ends; the next sweep after it is back finds the work."""
     try:
         yield

@@ -12,7 +12,7 @@ from tokens.dossier import timeline
 from tokens.dossier.timeline import Line, LineKind
 from tokens.formats.kinds import Kind
 from tokens.formats.mask import DOTS, mask
-from tokens.models import AccessPack, ContactMapping, Mapping
+from tokens.models import AccessPack, ContactMapping, Export, Mapping
 from tokens.vault import find
 from tokens.vault.find import Found
 
@@ -130,6 +130,20 @@ def _exchange(line: Line) -> Row:
     }
 
 
+def _sight(line: Line) -> Row:
+    if not isinstance(line.what, Export):
+        return _event(line)
+    export = line.what
+    return {
+        "at": _moment(line.at),
+        "who": export.requested_by_name,
+        "what": "exported in clear",
+        "address": None,
+        "details": {"case": export.case, "export": export.get_what_display(), "taken": export.taken},
+        "id": str(export.pk),
+    }
+
+
 def _event(line: Line) -> Row:
     event = line.what
     return {
@@ -155,7 +169,7 @@ def _record(line: Line) -> Row:
 
 ROWS: Final[dict[LineKind, Callable[[Line], Row]]] = {
     LineKind.EXCHANGE: _exchange,
-    LineKind.SIGHT: _event,
+    LineKind.SIGHT: _sight,
     LineKind.ACT: _event,
     LineKind.JOB: _job,
     LineKind.RECORD: _record,

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from audit.models import AuditEvent
 from audit.partitions import first_id_at
-from tokens.models import BulkJob, ConsentEvent, ContactMapping, Mapping
+from tokens.models import BulkJob, ConsentEvent, ContactMapping, Export, ExportSlice, Mapping
 from tokens.vault import find
 from tokens.vault.find import Found
 
@@ -116,6 +116,16 @@ def _events(found: Found, kinds: Collection[LineKind], window: _Window) -> list[
     return [Line(row.pk, row.at, kind_of(row), row) for row in window.of(rows)]
 
 
+def _exports(found: Found, kinds: Collection[LineKind], window: _Window) -> list[Line]:
+    """Exports in clear that the person is in, also when their files are long gone."""
+    if LineKind.SIGHT not in kinds:
+        return []
+    assert found.mapping is not None
+    holding = ExportSlice.objects.filter(subjects__contains=[found.mapping.pk])
+    rows = Export.objects.filter(pk__in=holding.values("export"))
+    return [Line(row.pk, row.requested_at, LineKind.SIGHT, row) for row in window.of(rows)]
+
+
 def _consent(found: Found, kinds: Collection[LineKind], window: _Window) -> list[Line]:
     if LineKind.CONSENT not in kinds:
         return []
@@ -153,6 +163,7 @@ def _record(row: Mapping | ContactMapping, discriminator: int) -> Line:
 SOURCES: Final[tuple[Callable[[Found, Collection[LineKind], _Window], list[Line]], ...]] = (
     _exchanges,
     _events,
+    _exports,
     _consent,
     _jobs,
     _records,

@@ -7,6 +7,7 @@ from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
 from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
+from tokens.models.exports import Export, ExportSlice
 from tokens.models.mappings import Mapping
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "ContactMapping",
     "DataKey",
     "Enterprise",
+    "Export",
+    "ExportSlice",
     "IndexVersion",
     "Mapping",
     "Suppression",

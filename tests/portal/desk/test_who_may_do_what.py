@@ -19,8 +19,9 @@ from tokens.bulk import plan
 from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
+from tokens.exports import requests
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Mapping
+from tokens.models import ConsentEvent, Enterprise, Export, Mapping
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
@@ -35,6 +36,9 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/log/": (READ, (O, A, I)),
     "admin/log/<uuid:entry_id>/": (READ, (O, A, I)),
     "admin/events/": (READ, (O, A, I, U)),
+    "admin/exports/": (READ, (O, A)),
+    "admin/exports/new/": (FORM, (O,)),
+    "admin/exports/<uuid:export_id>/": (ACT, (O,)),
     "admin/holds/": (READ, (O, A)),
     "admin/holds/new/": (FORM, (O,)),
     "admin/holds/<uuid:hold_id>/release/": (FORM, (O,)),
@@ -164,6 +168,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         reason="x",
         actor=SYSTEM,
     )
+    export = requests.ask(acme, what=Export.What.LOG, form=Export.Form.CSV, only={}, case="C-1", actor=SYSTEM)
     known = {
         "<uuid:approval_id>": asked.pk,
         "<int:user_id>": colleague.pk,
@@ -171,6 +176,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<uuid:job_id>": job.pk,
         "<uuid:pack_id>": packs.make(ana, case="C-1", actor=SYSTEM).pk,
         "<uuid:hold_id>": hold.pk,
+        "<uuid:export_id>": export.pk,
         "<uuid:entry_id>": entry.pk,
         "<int:mapping_id>": ana.pk,
         "<uuid:event_id>": event.pk,

@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 
 from audit.append_only import APPEND_ONLY
 from audit.approval_models import ApprovalRequest, Installation
-from audit.vocabulary import Action
 from audit.hold_models import LegalHold
+from audit.vocabulary import Action
 
 __all__ = [
     "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "LegalHold", "Outcome", "PayloadEntry",
-    "RefusalCount",    "SealQueueEntry",
+    "RefusalCount", "SealQueueEntry",
 ]  # fmt: skip
 
 

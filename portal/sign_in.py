@@ -116,7 +116,7 @@ def remember_sign_in(request: HttpRequest, user: User, **_: Any) -> None:
     """Signal of Django: clocks of the session start, and the act is recorded with what it was made."""
     request.session[BEGAN_AT] = request.session[SEEN_AT] = int(timezone.now().timestamp())
     shown = get_authentication_records(request, user)
-    by = [str(one.get("type") or one.get("provider") or one["method"]) for one in shown]
+    by = list(dict.fromkeys(str(one.get("type") or one.get("provider") or one["method"]) for one in shown))
     _record(Action.SIGNED_IN, request, user, {"by": by} if by else {})
 
 

@@ -145,6 +145,8 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",
         "password": "/admin/password_change/",
         "factor": "/admin/second-factor/",
+        "reveal": f"/admin/people/{first.pk}/reveal/",
+        "reveals": "/admin/reveals/",
         "factor-confirm": "/admin/second-factor/confirm/",
         "factor-passkey": "/admin/second-factor/passkey/",
         "approvals": "/admin/approvals/",

@@ -10,6 +10,10 @@ from audit import holds
 from audit.approvals import requests
 from audit.models import Outcome
 from audit.trail import SYSTEM, Target
+from portal.models import BreakGlass
+from portal.reveals.reasons import Reason
+from portal.reveals.revealing import Why, reveal
+from portal.reveals.subjects import value_of
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.portal.desk import asking, cast
@@ -35,7 +39,8 @@ EMPTY = [
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
-    "/admin/exports/", "/admin/exports/new/",
+    "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/second-factor/",
+    "/admin/second-factor/passkey/", "/admin/second-factor/confirm/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -102,7 +107,13 @@ def with_data(acme: Enterprise) -> list[str]:
     assert asked is not None
     closed = asking.a_request(acme)
     requests.reject(closed.pk, actor=asking.actor(cast.somebody(Role.COMPLIANCE_OFFICER)), comment="not now")
+    subject = value_of(ana)
+    assert subject is not None
+    reveal(subject, Why(Reason.INCIDENT, "", "The mail server is leaking."), actor=asking.actor(engineer))
+    broken = BreakGlass.objects.get()
     return [
+        f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
+        f"/admin/reveals/{broken.pk}/review/",
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
         f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
         "/admin/exports/", "/admin/exports/new/?what=log&status=4xx&odd=on", "/admin/holds/",

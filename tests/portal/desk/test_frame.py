@@ -12,6 +12,7 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 
 from audit.trail import SYSTEM
+from portal.models import BreakGlass
 from portal.roles import Role
 from tests.portal.desk import cast
 from tests.tokens.api import cast as api_cast
@@ -67,7 +68,13 @@ def pages(
     plan.map_columns(running, ColumnMap(email=("Email",), subscriber_key="Key"), actor=SYSTEM)
     jobs.start(running, actor=SYSTEM)
     client = f"/admin/clients/{caller.client.client_id}/"
+    browser.post(
+        f"/admin/people/{ana.pk}/reveal/",
+        {"reason": "incident", "break_glass": "on", "explanation": "The mail server is leaking."},
+    )
     addresses = [
+        f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
+        f"/admin/reveals/{BreakGlass.objects.get().pk}/review/",
         "/admin/", "/admin/log/", "/admin/log/?status=500", f"/admin/log/{entry.pk}/", "/admin/events/",
         "/admin/people/", f"/admin/people/{ana.pk}/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", "/admin/clients/", "/admin/clients/new/", client,
@@ -77,6 +84,8 @@ def pages(
         f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
     ]  # fmt: skip
     shown = {address: browser.get(address).content.decode() for address in addresses}
+    why = {"reason": "complaint", "case": "CS-1"}
+    shown["revealed"] = browser.post(f"/admin/people/{ana.pk}/reveal/", why).content.decode()
     shown["/admin/second-factor/"] = browser.get("/admin/second-factor/").content.decode()
     shown["show again"] = browser.get("/admin/second-factor/confirm/").content.decode()
     shown["passkey"] = browser.get("/admin/second-factor/passkey/").content.decode()

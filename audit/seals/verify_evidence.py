@@ -233,7 +233,7 @@ def parsed(text: str) -> dict[str, Any]:
     """A header as an object; empty when it is none."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -243,7 +243,12 @@ def differing(written: str, made: str) -> list[str]:
     before, now = parsed(written), parsed(made)
     if not before:
         return ["header"]
-    return [key for key in sorted(before.keys() | now.keys()) if not same(before.get(key), now.get(key), key)]
+    try:
+        return [
+            key for key in sorted(before.keys() | now.keys()) if not same(before.get(key), now.get(key), key)
+        ]
+    except RecursionError:
+        return ["header"]
 
 
 # --- verifying -------------------------------------------------------------------------------------------------------

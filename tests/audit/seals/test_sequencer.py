@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import time_machine
+import uuid_utils.compat
 from django.db import DatabaseError, connection, connections, transaction
 from django.utils import timezone
 
 from audit.headers import leaf_hash
 from audit.models import AuditEvent, Checkpoint, PayloadEntry, SealedLeaf
-from audit.seals import merkle, rows, sequencer
+from audit.seals import merkle, rows, sequencer, verify_evidence
+from audit.seals.bundle import Source
 from audit.seals.errors import SealingStopped
 from audit.vocabulary import Action
 from tests.audit.seals import cast
@@ -235,6 +237,39 @@ def test_what_the_app_could_plant_in_the_queue_is_an_alarm_and_stops_nothing(
         "it waited twice",
         *["what waited is no leaf"] * 2,
     ]
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "bent"),
+    [
+        ("audit_auditevent", 2, "'infinity' AS at"),
+        ("audit_auditevent", 2, "1e5000::text::jsonb AS details"),
+        ("audit_auditevent", 2, "convert_to(repeat('[', 200000), 'UTF8') AS header"),
+        ("audit_payloadentry", 1, "ARRAY[NULL]::bytea[] AS blind_indexes"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_an_alarm_and_those_beside_it_are_sealed(
+    own_database: OwnDatabase, tmp_path: Path, table: str, kind: int, bent: str
+) -> None:
+    before, planted = [cast.an_entry(), cast.an_event()], uuid_utils.compat.uuid7()
+    changed = {"id": f"'{planted}'::uuid AS id", bent.rpartition(" ")[2]: bent}
+    columns = cast.asked("SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
+    names = [name for (name,) in columns]
+    values = ", ".join(changed.get(name, name) for name in names)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table}")
+        cursor.execute(PLANTED, [kind, planted, bytes(32)])
+    after = cast.an_event()
+    ours = cast.a_sequencer(tmp_path)
+    ours.run()
+    assert sealed_ids()[:4] == [*before, planted, after]
+    assert [(alarm.action, alarm.target_id) for alarm in alarms()] == [(Action.ALARM_TAMPERING, str(planted))]
+    ours.run()  # the alarm itself
+    verifier = verify_evidence.Verifier([verify_evidence.parse_key(str(cast.KEY.verifier))])
+    for record in Source(cast.KEY.verifier, ours.head.read()).log():
+        verifier.take(record)
+    findings = verifier.finish().findings
+    assert [(finding.what, finding.id) for finding in findings] == [("edited", str(planted))]
 
 
 def test_the_app_cannot_write_seals_and_nobody_changes_them(

@@ -47,6 +47,9 @@ def test_the_schema_works_on_postgresql_15(own_database_on_15: OwnDatabase) -> N
         "UPDATE tokens_enterprise SET token_domain = 'tok.other.example'",
         "UPDATE tokens_mapping SET token = 'another'",
         "UPDATE tokens_mapping SET enterprise_id = enterprise_id + 1",
+        "UPDATE tokens_export SET clear = true",
+        "UPDATE tokens_export SET requested_by_id = 'user:1'",
+        'UPDATE tokens_export SET "only" = DEFAULT',
     ],
 )
 def test_what_is_fixed_at_birth_stays_so_when_the_triggers_are_told_to_stand_aside(change: str) -> None:

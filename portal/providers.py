@@ -22,17 +22,21 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from redis.exceptions import RedisError
 from requests import RequestException
 
 from audit import trail
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
-from portal import arrivals
+from portal import arrivals, attempts
 from portal.actors import address_of
 
 ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"}
 )
+# Anybody can send a browser to the callback, and an event is kept for ever: of one address no more are recorded.
+FAILURES_OF_AN_ADDRESS: Final = 30
+WINDOW_SECONDS: Final = 300
 SAID_WRONG: Final = (
     "Signing in by the provider did not work. Try again; if it stays so, tell an administrator."
 )
@@ -113,15 +117,25 @@ class SocialAdapter(DefaultSocialAccountAdapter):
 
 def back_to_sign_in(request: HttpRequest, provider_id: str, why: str, said: str) -> HttpResponse:
     """Somebody could not sign in by a provider: recorded, and told."""
-    trail.record(
-        Action.SIGN_IN_FAILED,
-        actor=Actor("", "not signed in", address_of(request)),
-        enterprise_id=None,
-        target=Target("provider", provider_id, settings.PROVIDERS[provider_id].name),
-        details={"why": why[:60]},
-    )
+    address = address_of(request)
+    if _is_recorded(address):
+        trail.record(
+            Action.SIGN_IN_FAILED,
+            actor=Actor("", "not signed in", address),
+            enterprise_id=None,
+            target=Target("provider", provider_id, settings.PROVIDERS[provider_id].name),
+            details={"why": why[:60]},
+        )
     messages.error(request, said)
     return HttpResponseRedirect(reverse("admin:login"))
+
+
+def _is_recorded(address: str | None) -> bool:
+    counter = f"provider-failures:{address or ''}"
+    try:
+        return attempts.take(counter, limit=FAILURES_OF_AN_ADDRESS, seconds=WINDOW_SECONDS)
+    except RedisError:
+        return True
 
 
 @require_POST

@@ -17,6 +17,7 @@ from django.test import Client
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
+from portal import providers
 from portal.embedded.state import CHECKOUT
 from portal.models import User
 from portal.provider_settings import Provider, RoleLine
@@ -254,6 +255,18 @@ def test_an_answer_that_this_browser_did_not_ask_for_is_refused(oidc: RunningPro
     victim = Client()
     assert victim.get(back)["Location"] == "/admin/login/"
     assert not User.objects.exists()
+
+
+def test_strangers_at_the_callback_do_not_fill_the_trail(
+    oidc: RunningProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "FAILURES_OF_AN_ADDRESS", 3)
+    for _ in range(5):
+        answer = Client().get(f"{START}callback/", {"error": "nothing"})
+        assert answer["Location"] == "/admin/login/"
+    assert len(failed()) == 3
+    Client().get(f"{START}callback/", {"error": "nothing"}, REMOTE_ADDR="192.0.2.9")
+    assert len(failed()) == 4
 
 
 def test_nothing_is_connected_to_a_person_who_is_signed_in(oidc: RunningProvider) -> None:

@@ -11,8 +11,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from portal import second_factor
 from portal.access import Grants
 from portal.models import User
+from portal.second_factor import sealing
+from tokens.crypto.errors import CryptoError
 
-# A form that waits until its sender has shown the second factor: {"path": …, "post": …}.
+# A form that waits until its sender has shown the second factor: {"path": …, "post": …}. It was looked at by nobody
+# yet, so there may be in it what the page would refuse to take: it is sealed.
 SUSPENDED: Final = "suspended_form"
 
 
@@ -26,16 +29,15 @@ def second_factor_first(request: HttpRequest, user: User, held: Grants) -> HttpR
 
 
 def fresh_factor_first(request: HttpRequest) -> HttpResponse | None:
-    """Where to show the second factor again, and from there back; a form that was sent is kept meanwhile.
-
-    Only for pages whose forms hold no clear value: what waits stands in the session.
-    """
+    """Where to show the second factor again, and from there back; a form that was sent is kept meanwhile, sealed."""
     if second_factor.is_fresh(request):
         return None
     if request.method == "POST":
         sent = request.POST.copy()
         sent.pop("csrfmiddlewaretoken", None)
-        request.session[SUSPENDED] = {"path": request.get_full_path(), "post": sent.urlencode()}
+        assert isinstance(request.user, User)
+        post = sealing.seal(sent.urlencode(), user_id=request.user.pk, use=SUSPENDED)
+        request.session[SUSPENDED] = {"path": request.get_full_path(), "post": post}
     return lead_to(request, "admin:factor-confirm", back=request.get_full_path())
 
 
@@ -61,9 +63,14 @@ def go_on(request: HttpRequest) -> HttpResponseBase:
     address, waiting = way_back(request), request.session.pop(SUSPENDED, None)
     if not waiting or waiting["path"] != address:
         return HttpResponseRedirect(address)
+    try:
+        assert isinstance(request.user, User)
+        post = sealing.unseal(waiting["post"], user_id=request.user.pk, use=SUSPENDED)
+    except CryptoError:
+        return HttpResponseRedirect(address)
     path = address.partition("?")[0]
     request.resolver_match = match = resolve(path)
     request.path = request.path_info = path
-    request.POST = QueryDict(waiting["post"])
+    request.POST = QueryDict(post)
     response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
     return response

@@ -74,6 +74,24 @@ def test_a_form_that_was_sent_waits_and_goes_on(user: User, people_page: Page) -
     assert "Nothing is on record of" not in again.content.decode()
 
 
+def test_a_form_that_waits_stands_sealed_in_the_session(user: User, people_page: Page) -> None:
+    browser = browser_that_showed(user, ago=301)
+    browser.post("/admin/people/", {"what": "nobody@mail.example"})
+    assert browser.session["suspended_form"]["path"] == "/admin/people/"
+    assert "nobody" not in str(dict(browser.session))
+
+
+def test_a_form_that_waited_under_another_key_is_lost_and_the_page_is_not(
+    user: User, people_page: Page
+) -> None:
+    browser = browser_that_showed(user, ago=301)
+    session = browser.session
+    session["suspended_form"] = {"path": "/admin/people/", "post": "what=nobody%40mail.example"}
+    session.save()
+    answer = browser.post(CONFIRM, {"code": code_of(user), "next": "/admin/people/"})
+    assert answer["Location"] == "/admin/people/"
+
+
 def test_a_form_that_waits_goes_nowhere_else(user: User, people_page: Page) -> None:
     browser = browser_that_showed(user, ago=301)
     browser.post("/admin/people/", {"what": "nobody@mail.example"})

@@ -47,6 +47,8 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        if self._printed.closed:
+            return  # a test stopped it to read what it printed
         self.process.terminate()
         self.process.wait(120)
         with self._printed as printed:

@@ -201,8 +201,8 @@ def test_the_longest_entry_that_fits_decides_the_length() -> None:
 @pytest.mark.parametrize(
     ("lengths", "complaint"),
     [
-        ({"49": 16}, "16 digits for .49: give 8 to 15"),
-        ({"49": 7}, "7 digits for .49: give 8 to 15"),
+        ({"49": 16}, "tokens for .49 have 8 to 15 digits"),
+        ({"49": 7}, "tokens for .49 have 8 to 15 digits"),
         ({"DE": 13}, "'DE' does not begin with a country calling code"),
         ({"999": 13}, "'999' does not begin with a country calling code"),
         ({"+49": 13}, "does not begin with a country calling code"),
@@ -221,7 +221,7 @@ def test_lengths_that_can_be_are_accepted() -> None:
 
 
 def test_a_length_that_was_never_checked_is_not_drawn_with() -> None:
-    with pytest.raises(ValueError, match="give 8 to 15"):
+    with pytest.raises(ValueError, match="have 8 to 15 digits"):
         draw_mobile_tokens([JANE], lengths={"1": 20})
 
 

@@ -87,11 +87,15 @@ def with_data(acme: Enterprise) -> list[str]:
         hold = holds.place(enterprise_id=acme.pk, case="LIT-7", reason="pending", actor=SYSTEM, **place)
     for state in Export.State:
         export = exports.ask(
-            acme, what=Export.What.PEOPLE, form=Export.Form.XLSX, only={"kind": "1"}, case="C-1", actor=SYSTEM
+            acme,
+            what=Export.What.PEOPLE,
+            form=Export.Form.XLSX,
+            only={"kind": "1"},
+            case="C-1",
+            clear=True,
+            actor=SYSTEM,
         )
-        Export.objects.filter(pk=export.pk).update(
-            state=state, expires_at=timezone.now() + DAY, clear=True, taken=2
-        )
+        Export.objects.filter(pk=export.pk).update(state=state, expires_at=timezone.now() + DAY, taken=2)
     packs.make(ana, case="DSAR-2026-7", actor=SYSTEM)
     rows = "".join(f"{n},p{n}@mail.example,Rome\n" for n in range(50))
     loaded, running = (

@@ -2,13 +2,20 @@
 
 import getpass
 import os
+from typing import Final
 
 from django.core.management.base import CommandError
+from django.urls import reverse
 
 from audit.trail import Actor
 from portal.access import COMMAND_LINE
 from portal.exit_codes import FIX_THE_DATA, USAGE
 from tokens.models import Enterprise
+
+HAND_OVER: Final = (
+    "Hand over the address of the portal with this path behind it: with it they choose a password and a second "
+    "factor, once, within 48 hours."
+)
 
 
 def choose_enterprise(eid: str | None) -> Enterprise:
@@ -30,3 +37,8 @@ def operator() -> Actor:
     except (KeyError, OSError):
         name = f"uid {os.getuid()}"  # an account without a name, as in containers
     return Actor(COMMAND_LINE, name)
+
+
+def set_up_path(code: str) -> str:
+    """Where a set-up link leads; what stands behind the # no browser sends."""
+    return f"{reverse('admin:set-up')}#{code}"

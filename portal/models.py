@@ -48,6 +48,22 @@ class Membership(models.Model):
         return f"{self.user}: {self.get_role_display()} in {self.enterprise or 'every enterprise'}"
 
 
+class SetUpLink(models.Model):
+    """A code with which one person sets password and second factor, once (`portal.set_up`); the newest counts."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="set_up_links")
+    digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of the code, which is kept nowhere
+    made_by_id = models.CharField(max_length=64)
+    made_by_name = models.CharField(max_length=200)
+    made_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+    used_from = models.GenericIPAddressField(null=True)
+
+    def __str__(self) -> str:
+        return f"set-up link of {self.user_id}"
+
+
 class BreakGlass(models.Model):
     """A reveal beyond the caps or without a case (docs/reveals.md): a second person reviews it, once."""
 

@@ -14,12 +14,16 @@ from tokens.models import Enterprise
 
 @transaction.atomic
 def create_user(
-    username: str, *, password: str, first_name: str = "", last_name: str = "", actor: Actor
+    username: str, *, password: str | None = None, first_name: str = "", last_name: str = "", actor: Actor
 ) -> User:
-    """Somebody who can sign in once they hold a role. Raises ValidationError for a bad name or a weak password."""
+    """Somebody who can sign in once they hold a role, and have set up how (`portal.set_up`) unless `password` is given.
+
+    Raises ValidationError for a bad name or a weak password.
+    """
     user = User(username=username, first_name=first_name, last_name=last_name)
-    validate_password(password, user)
-    user.set_password(password)
+    if password is not None:
+        validate_password(password, user)
+    user.set_password(password)  # None: an unusable one
     user.full_clean()
     user.save(force_insert=True)
     _record(Action.USER_CREATED, user, actor)

@@ -8,7 +8,7 @@ from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import DECIDE, Outcome, perform_or_request
 from audit.trail import Actor, Target
 from audit.vocabulary import ApprovedAct
-from portal import people
+from portal import people, set_up
 from portal.access import grants
 from portal.models import Membership, User
 from portal.roles import PERMISSIONS, Permission, Role
@@ -55,8 +55,19 @@ def _plan(parameters: dict[str, Any]) -> Plan:
             (f"roles in {where}", _labels(roles), _labels({*roles, role})),
             ("may then also", "", ", ".join(sorted(gained)) or "nothing more"),
         ),
-        blast_radius=f"{user.get_username()} becomes {role.label.lower()} in {where}. Their sessions end.",
+        blast_radius=f"{user.get_username()} becomes {role.label.lower()} in {where}. Their sessions end."
+        + _first_time(user),
         affected=1,
+    )
+
+
+def _first_time(user: User) -> str:
+    """Stands beside what is asked, not in its digest: it changes on purpose until somebody decides."""
+    waits = set_up.is_waiting(user)
+    return (
+        " They have not set up their sign-in yet: ask them whether it was them, then approve."
+        if waits
+        else ""
     )
 
 

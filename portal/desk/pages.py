@@ -174,6 +174,7 @@ PAGES: Final = (
         users.revoke,
         ACT,
     ),
+    Page("users/<int:user_id>/link/", "user-link", Permission.MANAGE_USERS, users.link, ACT),
     Page("users/<int:user_id>/off/", "user-off", Permission.MANAGE_USERS, users.switch_off, ACT),
     Page("users/<int:user_id>/on/", "user-on", Permission.MANAGE_USERS, users.switch_on, ACT),
 )

@@ -17,7 +17,7 @@ from audit.trail import Target
 from audit.vocabulary import Action
 from portal.access import grants
 from portal.actors import actor_of
-from portal.desk import entrance, own_factor
+from portal.desk import entrance, own_factor, set_up
 from portal.desk.gate import second_factor_first
 from portal.desk.pages import PAGES
 from portal.models import User
@@ -68,6 +68,8 @@ class PortalSite(UnfoldAdminSite):
             *(page.as_url() for page in PAGES),
             path("login/", self.login, name="login"),
             path("login/code/", entrance.code, name="login-code"),
+            path("set-up/", set_up.begin, name="set-up"),
+            path("set-up/finish/", set_up.finish, name="set-up-finish"),
             path("logout/", self.logout, name="logout"),
             path("password_change/", self.own(self.password_change), name="password_change"),
             path("password_change/done/", self.own(self.password_change_done), name="password_change_done"),

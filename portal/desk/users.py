@@ -1,26 +1,32 @@
 """Users of the portal: who there is, what they may do, and changing it."""
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
-from portal import people, role_grants
+from portal import people, role_grants, set_up
 from portal.desk.asking import perform
+from portal.desk.set_up import address_of_link
 from portal.desk.visit import Visit
 from portal.models import Membership, User
 from portal.roles import Permission, Role
+from portal.set_up import SetUpError
 from tokens.models import Enterprise
 
 EVERYWHERE = "*"
+NOT_YOURS = (
+    "They hold roles in places where you may not change users, or none yet and somebody else made them, "
+    "or it is you."
+)
 
 
 class NewUserForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -64,20 +70,46 @@ def users(request: HttpRequest, visit: Visit) -> HttpResponse:
     return render(request, "desk/users.html", context)
 
 
-@sensitive_variables("password")
+@sensitive_variables("code")
 def new(request: HttpRequest, visit: Visit) -> HttpResponse:
-    """GET and POST /admin/users/new/; the answer to the POST is the only page that ever holds the password."""
+    """GET and POST /admin/users/new/; the answer to the POST is the only page that ever holds the link."""
     form = NewUserForm(request.POST or None)
     if form.is_bound and form.is_valid():
-        password = secrets.token_urlsafe(16)
         try:
-            user = people.create_user(**form.cleaned_data, password=password, actor=visit.actor)
+            with transaction.atomic():
+                user = people.create_user(**form.cleaned_data, actor=visit.actor)
+                code = set_up.make_link(user, actor=visit.actor)
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            context = {"title": "Hand this password over now", "person": user, "password": password}
-            return render(request, "desk/user_password.html", context)
+            return _show_link(request, user, code)
     return render(request, "desk/user_new.html", {"title": "New user", "form": form})
+
+
+@sensitive_variables("code")
+def link(request: HttpRequest, visit: Visit, user_id: int) -> HttpResponse:
+    """POST /admin/users/<id>/link/: another link for somebody who did not use theirs, which ends."""
+    found = _user(visit, user_id)
+    if not _may_switch(visit, found):
+        messages.error(request, NOT_YOURS)
+        return redirect("admin:user", found.pk)
+    try:
+        code = set_up.make_link(found, actor=visit.actor)
+    except SetUpError as error:
+        messages.error(request, str(error))
+        return redirect("admin:user", found.pk)
+    return _show_link(request, found, code)
+
+
+@sensitive_variables("code")
+def _show_link(request: HttpRequest, user: User, code: str) -> HttpResponse:
+    context = {
+        "title": "Hand this link over now",
+        "person": user,
+        "link": address_of_link(request, code),
+        "hours": int(set_up.LIFE.total_seconds() // 3600),
+    }
+    return render(request, "desk/user_link.html", context)
 
 
 def user(request: HttpRequest, visit: Visit, user_id: int) -> HttpResponse:
@@ -92,6 +124,8 @@ def user(request: HttpRequest, visit: Visit, user_id: int) -> HttpResponse:
         "rows": rows,
         "form": form,
         "may_switch": _may_switch(visit, found),
+        "waits_for_set_up": set_up.is_waiting(found),
+        "set_up": set_up.newest(found),
         "is_self": found.pk == visit.user.pk,
         "may_see_events": visit.may(Permission.VIEW_EVENTS),
     }
@@ -141,7 +175,7 @@ def _switch(
 ) -> HttpResponse:
     found = _user(visit, user_id)
     if not _may_switch(visit, found):
-        messages.error(request, "They hold roles in places where you may not change users, or it is you.")
+        messages.error(request, NOT_YOURS)
     else:
         act(found, actor=visit.actor)
         messages.success(request, f"{found.get_username()} {said}")
@@ -181,10 +215,13 @@ def _manages(visit: Visit, enterprise_id: int | None) -> bool:
 
 
 def _may_switch(visit: Visit, found: User) -> bool:
-    """Switching a user off ends all their roles, so it takes the right in all the places of these."""
-    places = found.memberships.values_list("enterprise_id", flat=True)
-    return (
-        found.pk != visit.user.pk
-        and visit.may(Permission.MANAGE_USERS)
-        and all(_manages(visit, place) for place in places)
-    )
+    """Switching a user off ends all their roles, so it takes the right in all the places of these.
+
+    Who holds no role belongs to nobody's place: to who made them, and to who may change users everywhere.
+    """
+    if found.pk == visit.user.pk or not visit.may(Permission.MANAGE_USERS):
+        return False
+    places = list(found.memberships.values_list("enterprise_id", flat=True))
+    if places:
+        return all(_manages(visit, place) for place in places)
+    return _manages(visit, None) or found.set_up_links.filter(made_by_id=visit.actor.id).exists()

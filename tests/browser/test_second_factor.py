@@ -8,7 +8,9 @@ import pytest
 from allauth.mfa.models import Authenticator
 
 from audit.models import AuditEvent
+from audit.trail import SYSTEM
 from audit.vocabulary import Action
+from portal import people, set_up
 from portal.roles import Role
 from portal.second_factor import codes
 from tests.browser.conftest import Visitor
@@ -55,6 +57,31 @@ def test_an_officer_sets_up_an_app_stores_the_codes_and_signs_in_again(visitor: 
     page.get_by_label("Code").fill(code_of(user))
     visitor.press("Sign in")
     assert "Good to see you, olivia" in page.inner_text("h1")
+
+
+def test_a_new_person_follows_a_link_and_its_code_stays_in_no_address(visitor: Visitor) -> None:
+    nina = people.create_user("nina", actor=SYSTEM)
+    code = set_up.make_link(nina, actor=SYSTEM)
+    asked: list[str] = []
+    page = visitor.page
+    page.on("request", lambda request: asked.append(request.url))
+    visitor.open(f"/admin/set-up/#{code}")
+    assert page.get_by_label("Code of the link").input_value() == code
+    assert page.url.endswith("/admin/set-up/")
+    visitor.press("Go on")
+    page.get_by_label("New password", exact=True).fill("a sentence of nina's")
+    page.get_by_label("The same again").fill("a sentence of nina's")
+    key = page.inner_text("#key").replace(" ", "")
+    page.get_by_label("Code that the app shows").fill(codes.code_at(key, int(time.time()) // 30))
+    visitor.press("Finish")
+    page.get_by_label("I stored them").check()
+    with page.expect_navigation():
+        page.get_by_role("link", name="Go on").click()
+    assert page.inner_text("h1") == "Sign in"
+    assert not [address for address in asked if code in address]
+    page.go_back()
+    assert code not in page.content()
+    assert Authenticator.objects.filter(user=nina, type="totp").exists()
 
 
 def test_a_passkey_is_made_and_signs_in(visitor: Visitor) -> None:

@@ -101,13 +101,14 @@ def test_a_changed_password_is_recorded_and_not_what_it_is() -> None:
     assert new.encode() not in bytes(event.header)
 
 
-def test_the_command_makes_a_user_who_can_sign_in() -> None:
+def test_the_command_makes_a_user_and_a_link_with_which_they_set_up_their_sign_in() -> None:
     acme = an_enterprise("Acme")
     made = json.loads(run("create_user", "olivia", "--role", "compliance-officer", "--json"))
     assert made["enterprise"] == acme.eid
-    answer = Client().post("/admin/login/", {"username": "olivia", "password": made["password"]})
-    assert answer["Location"] == "/admin/"
-    assert acts()[:2] == [Action.USER_CREATED, Action.ROLE_GRANTED]
+    assert "password" not in made
+    path, _, code = made["set_up"].partition("#")
+    assert Client().post(path, {"code": code})["Location"] == "/admin/set-up/finish/"
+    assert acts()[:3] == [Action.USER_CREATED, Action.SET_UP_LINK_MADE, Action.ROLE_GRANTED]
 
 
 def test_the_command_reads_a_password_from_stdin(monkeypatch: pytest.MonkeyPatch, acme: Enterprise) -> None:

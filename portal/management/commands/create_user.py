@@ -1,7 +1,6 @@
 """`manage.py create_user`: somebody who signs in to the portal, or more roles for somebody who does."""
 
 import json
-import secrets
 import sys
 from typing import Any
 
@@ -12,8 +11,8 @@ from django.db import transaction
 from audit.approvals.errors import ApprovalError
 from audit.models import ApprovalRequest
 from audit.trail import Actor
-from portal import people, role_grants
-from portal.command_line import choose_enterprise, operator
+from portal import people, role_grants, set_up
+from portal.command_line import HAND_OVER, choose_enterprise, operator, set_up_path
 from portal.exit_codes import APPROVAL_NEEDED, USAGE
 from portal.models import User
 from portal.roles import Role
@@ -39,7 +38,9 @@ class Command(BaseCommand):
         parser.add_argument("--first-name", default="")
         parser.add_argument("--last-name", default="")
         parser.add_argument(
-            "--password-stdin", action="store_true", help="read it from stdin instead of making one"
+            "--password-stdin",
+            action="store_true",
+            help="read a password from stdin instead of making a link with which the person chooses one",
         )
         parser.add_argument(
             "--reason", default="asked on the command line", help="why, for the second person who approves it"
@@ -62,14 +63,14 @@ class Command(BaseCommand):
         actor, made = operator(), ""
         user = User.objects.filter(username=username).first()
         if user is None:
-            given = sys.stdin.readline().rstrip("\n") if options["password_stdin"] else ""
-            made = "" if options["password_stdin"] else secrets.token_urlsafe(16)
-            user = self._create(username, given or made, actor, options)
+            given = sys.stdin.readline().rstrip("\n") if options["password_stdin"] else None
+            user = self._create(username, given, actor, options)
+            made = set_up.make_link(user, actor=actor) if given is None else ""
         waiting = [
             str(asked.pk) for one in role if (asked := self._grant(user, Role(one), enterprise, options))
         ]
         facts = {"username": username, "roles": role, "enterprise": enterprise.eid if enterprise else "*"}
-        facts |= {"password": made} if made else {}
+        facts |= {"set_up": set_up_path(made)} if made else {}
         facts |= {"approvals": waiting} if waiting else {}
         self._print(facts, options)
         return waiting
@@ -97,10 +98,10 @@ class Command(BaseCommand):
             return
         for label, value in facts.items():
             self.stdout.write(f"{label:<11} {' '.join(value) if isinstance(value, list) else value}")
-        if "password" in facts:
-            self.stderr.write("Hand the password over now; it is to be changed at the first sign-in.")
+        if "set_up" in facts:
+            self.stderr.write(HAND_OVER)
 
-    def _create(self, username: str, password: str, actor: Actor, options: dict[str, Any]) -> User:
+    def _create(self, username: str, password: str | None, actor: Actor, options: dict[str, Any]) -> User:
         try:
             return people.create_user(
                 username,

@@ -4,16 +4,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from portal.command_line import operator
+from portal import set_up
+from portal.command_line import HAND_OVER, operator, set_up_path
 from portal.exit_codes import USAGE
 from portal.models import User
-from portal.second_factor import enrolment
 
 
 class Command(BaseCommand):
     help = (
-        "Take every second factor of a user away. If their roles need one, the next sign-in sets up a new one: "
-        "so make sure first that it is them who asks. Recorded in the event trail."
+        "Take every second factor and the password of a user away, and print a link with which they set up new ones, "
+        "once. Make sure first that it is them who asks. Recorded in the event trail."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -23,5 +23,11 @@ class Command(BaseCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username!r}.", returncode=USAGE)
-        removed = enrolment.reset(user, actor=operator())
-        self.stdout.write(f"{username} had {removed} second factor(s), and has none now.")
+        code = set_up.reset(user, actor=operator())
+        if code is None:
+            self.stdout.write(
+                f"{username} has no second factor now; after the provider they set up a new one."
+            )
+        else:
+            self.stdout.write(set_up_path(code))
+            self.stderr.write(HAND_OVER)

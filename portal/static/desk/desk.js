@@ -42,6 +42,13 @@
     const once = document.querySelector("[data-replace-url]");
     if (once) window.history.replaceState(null, "", once.dataset.replaceUrl);
 
+    // A code behind the # of a link goes into its field, and out of the address and the history.
+    const coded = document.querySelector("[data-from-fragment]");
+    if (coded && window.location.hash.length > 1) {
+        coded.value = window.location.hash.slice(1);
+        window.history.replaceState(null, "", window.location.pathname);
+    }
+
     // Where a checkbox must be ticked before a link leads on ("I stored it").
     for (const gate of document.querySelectorAll("[data-gate]")) {
         const target = document.getElementById(gate.dataset.gate);

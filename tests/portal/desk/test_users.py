@@ -37,21 +37,25 @@ def roles_of(user: User) -> set[tuple[str, int | None]]:
     return set(user.memberships.values_list("role", "enterprise"))
 
 
-def test_a_new_user_is_given_a_password_that_is_shown_once_and_a_role_by_two_people(
+def test_a_new_user_is_given_a_link_that_is_shown_once_and_a_role_by_two_people(
     ursula: Client, olivia: Client, acme: Enterprise
 ) -> None:
     page = text(ursula.post(USERS + "new/", {"username": "nina", "first_name": "Nina", "last_name": "N"}))
-    [password] = re.findall(r'id="first-password"[^>]*>([^<]+)<', page)
+    [code] = re.findall(r'id="set-up-link"[^>]*>[^<]+#([^<]+)<', page)
     nina = User.objects.get(username="nina")
-    entrance = {"username": "nina", "password": password}
-    assert "no role in the portal yet" in text(Client().post("/admin/login/", entrance))
-    assert password not in text(ursula.get(f"{USERS}{nina.pk}/")) + text(ursula.get("/admin/events/"))
+    assert code not in text(ursula.get(f"{USERS}{nina.pk}/")) + text(ursula.get("/admin/events/"))
     sent = {"role": "auditor", "where": str(acme.pk)}
     assert "Nobody does this alone" in text(ursula.post(f"{USERS}{nina.pk}/grant/", sent))
     ursula.post(f"{USERS}{nina.pk}/grant/", sent | {"reason": "She joins in May."})
     assert roles_of(nina) == set()
     asked = ApprovalRequest.objects.get()
-    assert "log.view" in text(olivia.get(f"/admin/approvals/{asked.pk}/"))
+    shown = text(olivia.get(f"/admin/approvals/{asked.pk}/"))
+    assert "log.view" in shown
+    assert "not set up their sign-in yet" in shown
+    nina.set_password(cast.PASSWORD)
+    nina.save()
+    entrance = {"username": "nina", "password": cast.PASSWORD}
+    assert "no role in the portal yet" in text(Client().post("/admin/login/", entrance))
     olivia.post(f"/admin/approvals/{asked.pk}/decide/", {"decision": "approve"})
     assert roles_of(nina) == {("auditor", acme.pk)}
     assert Client().post("/admin/login/", entrance).status_code == 302
@@ -127,6 +131,19 @@ def test_nobody_switches_themselves_off(acme: Enterprise) -> None:
     ursula = cast.somebody(Role.ADMINISTRATOR, enterprise=acme)
     cast.browser_of(ursula).post(f"{USERS}{ursula.pk}/off/")
     assert User.objects.get(pk=ursula.pk).is_active
+
+
+def test_who_holds_no_role_yet_is_switched_off_by_who_made_them_and_by_nobody_of_another_place(
+    ursula: Client, rival: Enterprise
+) -> None:
+    ursula.post(USERS + "new/", {"username": "nina"})
+    nina = User.objects.get(username="nina")
+    stranger = cast.browser_of(cast.somebody(Role.ADMINISTRATOR, enterprise=rival, name="uwe"))
+    for act in ("off", "link"):
+        assert "somebody else made them" in text(stranger.post(f"{USERS}{nina.pk}/{act}/", follow=True))
+    assert User.objects.get(pk=nina.pk).is_active
+    ursula.post(f"{USERS}{nina.pk}/off/")
+    assert not User.objects.get(pk=nina.pk).is_active
 
 
 @pytest.mark.parametrize(("name", "said"), [("", "required"), ("bob", "already exists"), ("a b", "valid")])

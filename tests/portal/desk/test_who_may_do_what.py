@@ -91,6 +91,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/users/<int:user_id>/": (READ, (O, A, U)),
     "admin/users/<int:user_id>/grant/": (ACT, (U,)),
     "admin/users/<int:user_id>/roles/<int:membership_id>/revoke/": (ACT, (U,)),
+    "admin/users/<int:user_id>/link/": (ACT, (U,)),
     "admin/users/<int:user_id>/off/": (ACT, (U,)),
     "admin/users/<int:user_id>/on/": (ACT, (U,)),
 }
@@ -115,6 +116,8 @@ OPEN = {
     "admin",
     "admin/login/",
     "admin/login/code/",
+    "admin/set-up/",
+    "admin/set-up/finish/",
     *WITH_PROVIDER,
     "admin/logout/",
     "api/schema/",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from portal import exit_codes, synthetic_people
 from portal.embedded.state import CHECKOUT
@@ -20,7 +21,7 @@ from tests.tokens.bulk.crew import HASTE, Crew
 from tests.tokens.bulk.scene import make_enterprise, planned
 from tokens.bulk.columns import ColumnMap
 from tokens.bulk.progress import progress
-from tokens.models import BulkJob
+from tokens.models import BulkChunk, BulkJob
 
 pytestmark = pytest.mark.slow
 PEOPLE = ColumnMap.parse(
@@ -59,6 +60,14 @@ def bulk_run(
         process.communicate()
 
 
+@contextmanager
+def last_chunk_kept_back(job: BulkJob) -> Iterator[None]:
+    """Workers pass over a locked chunk: however fast they are, the job cannot end meanwhile."""
+    with transaction.atomic():
+        BulkChunk.objects.select_for_update().filter(job=job).order_by("-number").first()
+        yield
+
+
 def test_a_job_is_worked_by_celery_and_followed_to_its_file(
     job: BulkJob, own_database: OwnDatabase, tmp_path: Path
 ) -> None:
@@ -92,7 +101,7 @@ def test_a_job_starts_and_is_worked_here_when_the_broker_is_away(
 def test_ctrl_c_pauses_a_job_that_is_worked_here_with_every_chunk_whole(
     job: BulkJob, own_database: OwnDatabase
 ) -> None:
-    with bulk_run(own_database, job.pk, "--inline") as process:
+    with last_chunk_kept_back(job), bulk_run(own_database, job.pk, "--inline") as process:
         wait_for(lambda: progress(job).chunks_done > 2, seconds=180)
         process.send_signal(signal.SIGINT)
         said = Lines(process, seconds=180).all()
@@ -104,10 +113,11 @@ def test_ctrl_c_pauses_a_job_that_is_worked_here_with_every_chunk_whole(
 
 
 def test_ctrl_c_leaves_a_job_to_its_workers(job: BulkJob, own_database: OwnDatabase, tmp_path: Path) -> None:
-    with Crew(own_database.environment, tmp_path), bulk_run(own_database, job.pk) as process:
-        wait_for(lambda: progress(job).chunks_done > 2, seconds=180)
-        process.send_signal(signal.SIGINT)
-        said = Lines(process, seconds=180).all()
-        assert process.wait(60) == exit_codes.INTERRUPTED
+    with Crew(own_database.environment, tmp_path):
+        with last_chunk_kept_back(job), bulk_run(own_database, job.pk) as process:
+            wait_for(lambda: progress(job).chunks_done > 2, seconds=180)
+            process.send_signal(signal.SIGINT)
+            said = Lines(process, seconds=180).all()
+            assert process.wait(60) == exit_codes.INTERRUPTED
         assert "the job goes on in Celery's workers" in said[-1]
         wait_for(lambda: progress(job).state == "finished", seconds=180)

@@ -1,4 +1,8 @@
-"""Legal holds: what must not be lost while a case is open, whatever retention and the life of keys say."""
+"""Legal holds: what must not be lost while a case is open, whatever retention and the life of keys say.
+
+What may be written to one is held by plain triggers (`audit/hold_triggers.py`): its release, once, with the request
+that was approved for it.
+"""
 
 from django.db import models
 from django.db.models import F, Q
@@ -15,6 +19,7 @@ class LegalHold(models.Model):
 
     id = models.UUIDField(primary_key=True, editable=False)  # UUIDv7
     enterprise_id = models.BigIntegerField()
+    sandbox = models.BooleanField(db_default=False)  # of the enterprise: released without a second person
     scope = models.CharField(max_length=8, choices=Scope)
     # A person: the type and id of what stands for them, as events name it, and a name without a clear value.
     subject_type = models.CharField(max_length=64, blank=True)
@@ -32,6 +37,7 @@ class LegalHold(models.Model):
     released_by_id = models.CharField(max_length=64, blank=True)
     released_by_name = models.CharField(max_length=200, blank=True)
     released_at = models.DateTimeField(null=True)
+    released_with = models.UUIDField(null=True)  # the approved request; none in a sandbox
 
     class Meta:
         indexes = [

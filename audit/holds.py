@@ -19,8 +19,8 @@ from audit import trail
 from audit.approvals import acts
 from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
-from audit.approvals.requests import Outcome, perform_or_request
-from audit.models import LegalHold, PayloadEntry
+from audit.approvals.requests import Outcome, perform_or_request, request
+from audit.models import ApprovalRequest, LegalHold, PayloadEntry
 from audit.partitions import first_id_at
 from audit.trail import Actor, Target
 from audit.vocabulary import Action, ApprovedAct
@@ -75,7 +75,8 @@ def place(
     hold = LegalHold.objects.create(
         id=uuid_utils.compat.uuid7(), enterprise_id=enterprise_id, scope=scope, subject_type=subject.type,
         subject_id=subject.id, subject_name=subject.name, first=first, before=before, entry_id=entry_id,
-        case=case, reason=reason, placed_by_id=actor.id, placed_by_name=actor.name,
+        sandbox=acts.is_sandbox(enterprise_id), case=case, reason=reason, placed_by_id=actor.id,
+        placed_by_name=actor.name,
     )  # fmt: skip
     _record(Action.HOLD_PLACED, hold, actor, reason=reason)
     return hold
@@ -83,7 +84,12 @@ def place(
 
 def ask_to_release(hold: LegalHold, *, reason: str, actor: Actor) -> Outcome:
     """Ask a second person to release a hold; one of a sandbox is released at once. Raises ApprovalError."""
-    return perform_or_request(ApprovedAct.RELEASE_HOLD, {"hold": str(hold.pk)}, reason=reason, actor=actor)
+    parameters = {"hold": str(hold.pk)}
+    if (
+        not hold.sandbox
+    ):  # placed before holds knew of sandboxes: the database releases it with an approval only
+        return Outcome(waits_for=request(ApprovedAct.RELEASE_HOLD, parameters, reason=reason, actor=actor))
+    return perform_or_request(ApprovedAct.RELEASE_HOLD, parameters, reason=reason, actor=actor)
 
 
 # -- what is held -------------------------------------------------------------------------------------------
@@ -188,8 +194,14 @@ def _plan(parameters: dict[str, Any]) -> Plan:
 
 def _carry_out(parameters: dict[str, Any], actor: Actor) -> LegalHold:
     hold = LegalHold.objects.get(pk=parameters["hold"])
+    approved = ApprovalRequest.objects.filter(
+        act=ApprovedAct.RELEASE_HOLD, state=ApprovalRequest.State.APPROVED, parameters=parameters
+    ).order_by("-pk")
     LegalHold.objects.filter(pk=hold.pk, released_at=None).update(
-        released_at=Now(), released_by_id=actor.id, released_by_name=actor.name
+        released_at=Now(),
+        released_by_id=actor.id,
+        released_by_name=actor.name,
+        released_with=approved.values("pk")[:1],
     )
     _record(Action.HOLD_RELEASED, hold, actor)
     hold.refresh_from_db()

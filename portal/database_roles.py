@@ -27,7 +27,7 @@ REVIEW_CHANGES = "reviewed_by_id, reviewed_by_name, reviewed_at, was_justified, 
 EXPORT_CHANGES = (
     "after, state, failure, failures, epoch, lease_until, slices, rows, finished_at, expires_at, taken"
 )
-HOLD_CHANGES = "released_at, released_by_id, released_by_name"
+HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
     "audit_auditevent": "SELECT, INSERT",

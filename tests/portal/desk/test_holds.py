@@ -17,9 +17,12 @@ from audit.models import ApprovalRequest, AuditEvent, LegalHold, PayloadEntry
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.roles import Role
-from tests.portal.desk import cast
+from tests.audit.approving import without_triggers
+from tests.conftest import OwnDatabase
+from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
 from tests.tokens.api import cast as api_cast
+from tests.tokens.cast import an_enterprise
 from tokens.crypto import key_destruction
 from tokens.crypto.key_destruction import destroy_expired_day_keys
 from tokens.crypto.keyset import DataKey, Purpose
@@ -96,7 +99,14 @@ def test_an_entry_says_that_it_is_held_by_itself_by_its_time_and_by_a_person_in_
 
 
 def released(hold: LegalHold) -> None:
-    LegalHold.objects.filter(pk=hold.pk).update(released_at=timezone.now(), released_by_id="user:1")
+    """By two people who have come for it."""
+    number = ApprovalRequest.objects.count()
+    rita, rolf = (
+        cast.somebody(Role.COMPLIANCE_OFFICER, name=f"{name}-{number}") for name in ("rita", "rolf")
+    )
+    asked = holds.ask_to_release(hold, reason="the case is closed", actor=asking.actor(rita)).waits_for
+    assert asked is not None
+    assert approvals.approve(asked.pk, actor=asking.actor(rolf)).state == "approved"
 
 
 def test_a_range_is_typed_and_must_end_after_it_begins(olivia: Client, acme: Enterprise) -> None:
@@ -145,6 +155,70 @@ def test_the_app_can_write_nothing_to_a_hold_but_its_release(ana: Mapping, chang
         with pytest.raises(DatabaseError, match="permission denied"):
             cursor.execute(change)
         transaction.set_rollback(True)
+
+
+def approved_for_another(hold: LegalHold) -> uuid.UUID:
+    """An approved release of another hold."""
+    other = holds.place(
+        enterprise_id=hold.enterprise_id, scope=holds.Scope.ENTRY, entry_id=uuid.uuid4(), case="LIT-8", reason="r",
+        actor=OTTO,
+    )  # fmt: skip
+    released(other)
+    other.refresh_from_db()
+    assert other.released_with
+    return other.released_with
+
+
+RELEASE = "UPDATE audit_legalhold SET released_at = now(), released_by_id = 'user:1'"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (RELEASE, "a second person approved"),
+        (RELEASE + ", released_with = '{unknown}'", "a second person approved"),
+        (RELEASE + ", released_with = '{another}'", "a second person approved"),
+        ("UPDATE audit_legalhold SET released_by_name = 'x'", "by its release only"),
+    ],
+)
+def test_a_hold_is_released_only_with_the_request_that_was_approved_for_it(
+    ana: Mapping, change: str, said: str
+) -> None:
+    hold = on_person(ana)
+    change = change.format(unknown=uuid.uuid4(), another=approved_for_another(hold))
+    with transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(DatabaseError, match=said):
+            cursor.execute(change + f" WHERE id = '{hold.pk}'")
+        transaction.set_rollback(True)
+
+
+def test_a_hold_is_released_once_and_its_triggers_do_not_stand_aside(ana: Mapping) -> None:
+    hold = on_person(ana)
+    released(hold)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL pgtrigger.ignore = '{is_released,is_placed,stays}'")
+        with pytest.raises(DatabaseError, match="released once"):
+            cursor.execute("UPDATE audit_legalhold SET released_by_name = 'somebody else'")
+        transaction.set_rollback(True)
+
+
+def test_without_its_trigger_the_app_would_release_it_alone(own_database: OwnDatabase) -> None:
+    """The known-bad twin of the tests above."""
+    hold = on_entry(an_enterprise("Acme"), uuid.uuid4())
+    with without_triggers("audit_legalhold"), connection.cursor() as cursor:
+        cursor.execute(RELEASE)
+    hold.refresh_from_db()
+    assert not hold.is_live
+
+
+@pytest.mark.django_db
+def test_in_a_sandbox_one_person_releases_a_hold() -> None:
+    trial = an_enterprise("Trial", sandbox=True)
+    hold = on_entry(trial, uuid.uuid4())
+    rita = cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=trial, name="rita")
+    holds.ask_to_release(hold, reason="", actor=asking.actor(rita))
+    hold.refresh_from_db()
+    assert not hold.is_live
 
 
 # -- the keys of residue ------------------------------------------------------------------------------------

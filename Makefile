@@ -9,7 +9,8 @@ PRODUCT := $(wildcard audit tokens portal manage.py)
 ALL := $(wildcard audit tokens portal tests bench manage.py)
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+# The locks are complete, and one library asks for another by a name that no longer installs: hence --no-deps.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps
 
 # Settings as an operator would give them; where the databases are said to be, nothing answers.
 AS_IN_PRODUCTION := DATABASE_URL=postgresql://app@127.0.0.1:1/portal DATABASE_OWNER_URL=postgresql://owner@127.0.0.1:1/portal \
@@ -22,7 +23,7 @@ checksum = $(shell cksum < $(1) | tr -s ' \t' '-')
 RUN_STAMP := .venv/.installed-run-$(call checksum,requirements.txt)
 TEST_STAMP := .venv/.installed-test-$(call checksum,tests/requirements.txt)
 
-.PHONY: run test check bench lock shots install install-test
+.PHONY: run test check bench lock shots install install-test node-libraries
 .NOTPARALLEL:
 
 run: $(RUN_STAMP)
@@ -60,6 +61,14 @@ lock-in-step:
 	@cmp -s requirements.txt var/lock-check/requirements.txt \
 		&& cmp -s tests/requirements.txt var/lock-check/tests/requirements.txt \
 		|| { echo "The lock does not follow from pyproject.toml: run 'make lock' and commit the result." >&2; exit 1; }
+
+# Libraries of others that drive the simulator of Marketing Cloud: locked, with checksums, none of their scripts run.
+NODE_LIBRARIES := var/node-libraries
+node-libraries:
+	@if ! cmp -s tests/portal/simulator/node/package-lock.json $(NODE_LIBRARIES)/installed-package-lock.json; then \
+		rm -rf $(NODE_LIBRARIES) && mkdir -p $(NODE_LIBRARIES) && cp tests/portal/simulator/node/*.json $(NODE_LIBRARIES)/ \
+		&& npm ci --prefix $(NODE_LIBRARIES) --ignore-scripts --no-audit --no-fund --loglevel=error \
+		&& cp tests/portal/simulator/node/package-lock.json $(NODE_LIBRARIES)/installed-package-lock.json; fi
 
 install: $(RUN_STAMP)
 install-test: $(TEST_STAMP)

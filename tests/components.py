@@ -36,6 +36,19 @@ def need_rabbitmq() -> str:
     return "amqp://guest:guest@127.0.0.1:5672//"
 
 
+def need_node_libraries() -> tuple[Path, Path]:
+    """Node, and the folder of the libraries that tests/portal/simulator/node names, as they are locked there."""
+    node = shutil.which("node")
+    if node is None:
+        lacking("Node", "apt-get install nodejs npm")
+    lock = Path(__file__).parent / "portal" / "simulator" / "node" / "package-lock.json"
+    folder = Path(__file__).parent.parent / "var" / "node-libraries"
+    installed = folder / "installed-package-lock.json"
+    if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
+        lacking("npm's sfmc-sdk", "make node-libraries")
+    return Path(node), folder / "node_modules"
+
+
 def need_curl() -> Path:
     found = shutil.which("curl")
     return Path(found) if found else lacking("curl", "apt-get install curl")

@@ -8,7 +8,7 @@ from portal.embedded.services import EmbeddedServices
 # Commands that read code and settings only; `embedded` looks after the servers itself.
 NEED_NO_SERVERS = {
     "", "check", "collectstatic", "compilemessages", "diffsettings", "embedded", "findstatic", "help",
-    "makemessages", "makemigrations", "spectacular", "version",
+    "makemessages", "makemigrations", "simulate_marketing_cloud", "spectacular", "version",
 }  # fmt: skip
 HELP = {"-h", "--help", "--version"}
 _held: EmbeddedServices | None = None

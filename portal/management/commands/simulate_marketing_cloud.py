@@ -1,0 +1,33 @@
+"""`manage.py simulate_marketing_cloud`: a Marketing Cloud on this machine, to try things without an account."""
+
+import contextlib
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from portal.exit_codes import USAGE
+from portal.simulator.server import Simulator, ready_line
+
+
+class Command(BaseCommand):
+    help = (
+        "Simulate one account of Marketing Cloud in memory until Ctrl-C: auth, REST and SOAP, with faults on demand. "
+        "Prints one JSON line when it is ready: where it is, and the credentials of a package in it."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+
+    def handle(self, *, port: int, **options: Any) -> None:
+        try:
+            simulator = Simulator(port)
+        except OSError as error:
+            raise CommandError(f"Port {port} can't be taken: {error.strerror}.", returncode=USAGE) from None
+        package = simulator.world.add_package(redirect_uris=("http://127.0.0.1/callback",))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with simulator, contextlib.suppress(KeyboardInterrupt):
+            self.stdout.write(ready_line(simulator, package.client_id, package.client_secret))
+            self.stdout.flush()
+            simulator.serve_forever()

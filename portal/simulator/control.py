@@ -1,0 +1,86 @@
+"""What steers the simulator itself, below `/simulator/`: seeding it, planning faults, looking into it.
+
+Nobody is asked for credentials: it listens on this machine only, and nothing in it is real.
+"""
+
+from functools import partial
+from typing import Any
+
+from portal.simulator import notifications
+from portal.simulator.faults import Faults
+from portal.simulator.messages import Refused, Reply, Request, as_json
+from portal.simulator.world import DataExtension, SmsSubscription, Subscriber, World
+
+
+def seed(world: World, request: Request) -> Reply:
+    """`POST /simulator/seed`: what is in the body is added; see `World` for the fields."""
+    said = request.json()
+    try:
+        for one in said.get("packages", []):
+            facts = {
+                name: _as_set(value) if isinstance(value, list) else value for name, value in one.items()
+            }
+            world.add_package(**facts)
+        for one in said.get("dataExtensions", []):
+            made = DataExtension(one["key"], one["mid"], tuple(one["primary_key"]), tuple(one["columns"]))
+            world.extensions[made.mid, made.key.casefold()] = made
+        for one in said.get("subscribers", []):
+            world.subscribers[one["key"]] = Subscriber(**one)
+        world.sms.extend(SmsSubscription(**one) for one in said.get("sms", []))
+        world.lifetime = int(said.get("lifetime", world.lifetime))
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(400, 10001, f"The seed is not understood: {error}") from None
+    return as_json({})
+
+
+def look(world: World, request: Request) -> Reply:
+    """`GET /simulator/state`: people, rows, callbacks and the journal of calls, without secrets."""
+    return as_json(
+        {
+            "subscribers": {
+                one.key: {"status": one.status, "unsubscribed": one.unsubscribed}
+                for one in world.subscribers.values()
+            },
+            "sms": [{"key": one.key, "mobile": one.mobile, "opted_in": one.opted_in} for one in world.sms],
+            "dataExtensions": {
+                f"{one.mid}/{one.key}": list(one.rows.values()) for one in world.extensions.values()
+            },
+            "deletions": {str(number): one["status"] for number, one in world.deletions.items()},
+            "callbacks": [
+                {"callbackId": one.id, "url": one.url, "verified": one.verified}
+                for one in world.callbacks.values()
+            ],
+            "journal": world.journal,
+        }
+    )
+
+
+def plan_fault(faults: Faults, request: Request) -> Reply:
+    """`POST /simulator/faults`: {"kind", "path", "times", …}, see `portal.simulator.faults`."""
+    try:
+        faults.plan(**request.json())
+    except (TypeError, ValueError) as error:
+        raise Refused(400, 10001, f"The fault is not understood: {error}") from None
+    return as_json({})
+
+
+def expire_tokens(world: World, request: Request) -> Reply:
+    """`POST /simulator/expire-tokens`"""
+    world.expire_tokens()
+    return as_json({})
+
+
+def send_events(world: World, request: Request) -> Reply:
+    """`POST /simulator/unsubscribe`: {"to": token}: one event to all who subscribed to it, once this is answered."""
+    said: Any = request.json()
+    event = notifications.unsubscribe_event(str(said["to"]), mid=str(said.get("mid") or world_eid(world)))
+    world.after.append(partial(notifications.deliver, world, [event]))
+    return as_json(event)
+
+
+def world_eid(world: World) -> str:
+    return next(iter(world.units))
+
+
+def _as_set(value: list[Any]) -> frozenset[str] | tuple[str, ...]:
+    return frozenset(map(str, value))

@@ -10,7 +10,7 @@ ALL := $(wildcard audit tokens portal tests bench manage.py)
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 # The locks are complete, and one library asks for another by a name that no longer installs: hence --no-deps.
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes
 
 # Settings as an operator would give them; where the databases are said to be, nothing answers.
 AS_IN_PRODUCTION := DATABASE_URL=postgresql://app@127.0.0.1:1/portal DATABASE_OWNER_URL=postgresql://owner@127.0.0.1:1/portal \

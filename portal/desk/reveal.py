@@ -20,7 +20,14 @@ from portal.reveals import caps
 from portal.reveals.errors import OverHardCap, RevealError
 from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_case, check_explanation
 from portal.reveals.revealing import Why, reveal
-from portal.reveals.subjects import Subject, attribute_of, hole_of, value_of
+from portal.reveals.subjects import (
+    Subject,
+    attribute_in_hole,
+    attribute_of,
+    hole_of,
+    names_in_hole,
+    value_of,
+)
 from tokens.log.recording import Side
 
 SHOWN_SECONDS: Final = 30
@@ -85,12 +92,32 @@ def attribute(
 
 
 def hole(request: HttpRequest, visit: Visit, entry_id: uuid.UUID, side: str, number: int) -> HttpResponse:
-    """GET and POST /admin/log/<entry>/<request or response>/<hole>/reveal/"""
+    """GET and POST /admin/log/<entry>/<request or response>/<hole>/reveal/
+
+    Where a set of attributes stands in the hole the page asks which one, and reveals none.
+    """
+    entry, of_side = _entry(visit, entry_id, side), Side(side)
+    names = names_in_hole(entry, of_side, number)
+    if names is not None:
+        context = {"title": "Reveal", "entry": entry, "side": side, "number": number, "names": names}
+        return render(request, "desk/reveal_attributes.html", context)
+    return _page(request, visit, hole_of(entry, of_side, number), reverse("admin:log-entry", args=[entry.pk]))
+
+
+def attribute_of_hole(
+    request: HttpRequest, visit: Visit, entry_id: uuid.UUID, side: str, number: int, position: int
+) -> HttpResponse:
+    """GET and POST /admin/log/<entry>/<request or response>/<hole>/<attribute>/reveal/"""
+    entry = _entry(visit, entry_id, side)
+    subject = attribute_in_hole(entry, Side(side), number, position)
+    return _page(request, visit, subject, reverse("admin:log-entry", args=[entry.pk]))
+
+
+def _entry(visit: Visit, entry_id: uuid.UUID, side: str) -> PayloadEntry:
     entry = visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).first()
     if entry is None or side not in set(Side):
         raise Http404
-    subject = hole_of(entry, Side(side), number)
-    return _page(request, visit, subject, reverse("admin:log-entry", args=[entry.pk]))
+    return entry
 
 
 @sensitive_variables("shown")

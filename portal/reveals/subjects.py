@@ -89,29 +89,73 @@ def attribute_of(mapping: Mapping, set_id: uuid.UUID, position: int) -> Subject 
     )
 
 
+def names_in_hole(entry: PayloadEntry, side: Side, number: int) -> list[str] | None:
+    """The names of the attributes in a hole that holds a set of them; None of any other hole.
+
+    A set is several fields, and each is revealed by itself: `attribute_in_hole`.
+    """
+    hole = _hole(entry, side, number)
+    if hole is None or hole.kind is not HoleKind.ATTRIBUTES:
+        return None
+    try:
+        return [pair["name"] for pair in _pairs_of(hole)]
+    except (NothingToReveal, DoesNotOpen):
+        return []
+
+
+def attribute_in_hole(entry: PayloadEntry, side: Side, number: int, position: int) -> Subject | None:
+    """One attribute of the set that stands in a hole, counted from 0."""
+    names, hole = names_in_hole(entry, side, number), _hole(entry, side, number)
+    if hole is None or names is None or position >= len(names):
+        return None
+    where = f"attribute {names[position]} in the {side.name.lower()} body, hole {number + 1}"
+    return _in_entry(entry, hole, where, DOTS, lambda: _pairs_of(hole)[position]["value"])
+
+
 def hole_of(entry: PayloadEntry, side: Side, number: int) -> Subject | None:
-    """One hole of a logged body, counted from 0; None where there is none, or nothing is left in it."""
+    """One hole of a logged body, counted from 0; None where there is none, or nothing is left in it.
+
+    None too where a set of attributes stands in it: that is more than one field.
+    """
+    hole = _hole(entry, side, number)
+    if hole is None or hole.kind is HoleKind.ATTRIBUTES:
+        return None
+    where = f"{side.name.lower()} body, hole {number + 1}"
+    return _in_entry(entry, hole, where, hole.mask, lambda: _text_of(hole))
+
+
+def _hole(entry: PayloadEntry, side: Side, number: int) -> rebuild.OneHole | None:
     try:
         hole = rebuild.one_hole(entry, side, number)
     except DamagedPayload:
         return None
-    if hole is None or hole.mask == rebuild.DESTROYED or entry.enterprise_id is None:
-        return None
+    return None if hole is None or hole.mask == rebuild.DESTROYED or entry.enterprise_id is None else hole
 
-    def opened() -> str:
-        try:
-            text = hole.open()
-        except (CannotOpen, DamagedPayload):
-            raise DoesNotOpen from None
-        if text is None:
-            raise NothingToReveal
-        return text
 
-    target = _whose(entry, hole) or Target(
-        "entry", str(entry.pk), f"{entry.get_api_display()} {entry.status}"
-    )
-    where = f"{side.name.lower()} body, hole {number + 1}"
-    return Subject(entry.enterprise_id, target, where, where, hole.mask, opened, entry.pk)
+def _in_entry(
+    entry: PayloadEntry, hole: rebuild.OneHole, where: str, masked: str, opened: Callable[[], str]
+) -> Subject:
+    assert entry.enterprise_id is not None
+    itself = Target("entry", str(entry.pk), f"{entry.get_api_display()} {entry.status}")
+    target = _whose(entry, hole) or itself
+    return Subject(entry.enterprise_id, target, where, where, masked, opened, entry.pk)
+
+
+def _text_of(hole: rebuild.OneHole) -> str:
+    try:
+        text = hole.open()
+    except (CannotOpen, DamagedPayload):
+        raise DoesNotOpen from None
+    if text is None:
+        raise NothingToReveal
+    return text
+
+
+def _pairs_of(hole: rebuild.OneHole) -> list[dict[str, str]]:
+    try:
+        return msgspec.json.decode(_text_of(hole), type=list[dict[str, str]])
+    except msgspec.DecodeError:
+        raise DoesNotOpen from None
 
 
 def target_of(mapping: Mapping) -> Target:

@@ -49,6 +49,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/people/<int:mapping_id>/reveal/": (FORM, (O,)),
     "admin/people/<int:mapping_id>/attributes/<uuid:set_id>/<int:position>/reveal/": (FORM, (O,)),
     "admin/log/<uuid:entry_id>/<str:side>/<int:number>/reveal/": (FORM, (O,)),
+    "admin/log/<uuid:entry_id>/<str:side>/<int:number>/<int:position>/reveal/": (FORM, (O,)),
     "admin/reveals/": (READ, (O, A)),
     "admin/reveals/<uuid:event_id>/review/": (FORM, (O,)),
     "admin/unsubscribes/": (READ, (O, A)),

@@ -20,6 +20,7 @@ from audit.approvals import acts
 from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import Outcome, perform_or_request, request
+from audit.free_text import refuse_clear_values
 from audit.models import ApprovalRequest, LegalHold, PayloadEntry
 from audit.partitions import first_id_at
 from audit.trail import Actor, Target
@@ -69,7 +70,8 @@ def place(
     before: datetime.datetime | None = None,
     entry_id: uuid.UUID | None = None,
 ) -> LegalHold:
-    """Hold a person (`subject`), a range of time (`first` ≤ at < `before`) or one entry; no clear values."""
+    """Hold a person (`subject`), a range of time (`first` ≤ at < `before`) or one entry. Raises ClearValueInText."""
+    refuse_clear_values(case, reason)
     _lock(shared=True)
     subject = subject or Target("", "")
     hold = LegalHold.objects.create(

@@ -92,6 +92,11 @@ class ExportError(VaultError):
     """An export can't be taken."""
 
 
+class FilterNamesAPerson(ExportError):
+    """A filter of this export looks like an address or a number of a person, and no row has it: filters stay in the
+    event trail. Find the person by search, and export from there."""
+
+
 class ExportNotReady(ExportError):
     """There is no file to take now: it is being made, it failed, or it has expired."""
 

@@ -47,5 +47,13 @@ class ReasonMissing(ApprovalError):
     plan: object = None  # what would be asked, for the page that asks for the reason
 
 
+class ClearValueInReason(ReasonMissing):
+    """Leave addresses and numbers of people out of it, tokens too: it stays in the evidence for ever. Name the case."""
+
+
+class ClearValueInComment(ApprovalError):
+    """Leave addresses and numbers of people out of the comment, tokens too: it stays in the evidence for ever."""
+
+
 class AboutYourself(ApprovalError):
     """Nobody approves what is about themselves: ask another person."""

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from audit import trail
 from audit.approvals import acts, errors
 from audit.approvals.acts import Executor, Plan
+from audit.free_text import names_a_person
 from audit.models import ApprovalRequest
 from audit.trail import SYSTEM, Actor, Target
 from audit.vocabulary import Action, ApprovedAct
@@ -52,10 +53,7 @@ def _ask(
 ) -> ApprovalRequest:
     if not acts.may(actor.id, executor.asked_with, plan.enterprise_id):
         raise errors.MayNot(executor.asked_with)
-    if not reason.strip() or len(reason) > LONGEST_TEXT:
-        missing = errors.ReasonMissing()
-        missing.plan = plan
-        raise missing
+    _check_reason(reason, plan)
     digest = acts.digest(executor.act, parameters, plan)
     waiting = ApprovalRequest.objects.filter(digest=digest, state=State.PENDING)
     for earlier in waiting:
@@ -88,15 +86,27 @@ def _ask(
     return asked
 
 
+def _check_reason(reason: str, plan: Plan) -> None:
+    wrong: errors.ReasonMissing | None = None
+    if not reason.strip() or len(reason) > LONGEST_TEXT:
+        wrong = errors.ReasonMissing()
+    elif names_a_person(reason):
+        wrong = errors.ClearValueInReason()
+    if wrong is not None:
+        wrong.plan = plan
+        raise wrong
+
+
 def approve(request_id: uuid.UUID, *, actor: Actor, comment: str = "") -> ApprovalRequest:
-    """Approve and carry out, in one transaction. Raises OwnRequest, AboutYourself, MayNot, TooEarly and NotDecidable.
+    """Approve and carry out, in one transaction. Raises OwnRequest, AboutYourself, MayNot, TooEarly,
+    ClearValueInComment and NotDecidable.
 
     What can't be done any more closes the request as failed, with the reason, and nothing else was done: look at its
     state.
     """
     _close_if_expired(request_id)
     with transaction.atomic():
-        asked = _decidable(request_id, actor, approving=True)
+        asked = _decidable(request_id, actor, comment, approving=True)
         try:
             with transaction.atomic():
                 _close(asked, State.APPROVED, Action.APPROVAL_APPROVED, actor, comment)
@@ -107,10 +117,10 @@ def approve(request_id: uuid.UUID, *, actor: Actor, comment: str = "") -> Approv
 
 
 def reject(request_id: uuid.UUID, *, actor: Actor, comment: str = "") -> ApprovalRequest:
-    """Refuse what was asked. Raises OwnRequest, MayNot and NotDecidable."""
+    """Refuse what was asked. Raises OwnRequest, MayNot, ClearValueInComment and NotDecidable."""
     _close_if_expired(request_id)
     with transaction.atomic():
-        asked = _decidable(request_id, actor, approving=False)
+        asked = _decidable(request_id, actor, comment, approving=False)
         _close(asked, State.REJECTED, Action.APPROVAL_REJECTED, actor, comment)
     return asked
 
@@ -173,7 +183,9 @@ def _pending(request_id: uuid.UUID) -> ApprovalRequest:
     return asked
 
 
-def _decidable(request_id: uuid.UUID, actor: Actor, *, approving: bool) -> ApprovalRequest:
+def _decidable(request_id: uuid.UUID, actor: Actor, comment: str, *, approving: bool) -> ApprovalRequest:
+    if names_a_person(comment):
+        raise errors.ClearValueInComment
     asked = _pending(request_id)
     if not may_decide(asked, actor.id):
         raise errors.MayNot

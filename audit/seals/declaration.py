@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import connections, transaction
 
 from audit import trail
+from audit.free_text import REFUSED, names_a_person
 from audit.models import Checkpoint
 from audit.seals.errors import NothingToDeclare, SealError, SealingStopped
 from audit.seals.sequencer import Sequencer, check, leaf_of_event
@@ -44,6 +45,8 @@ def declare_restore(
     """
     if not reason.strip():
         raise SealError("A declaration needs a reason.")
+    if names_a_person(reason):
+        raise SealError(f"The reason can't be kept. {REFUSED}")
     using = sequencer.using
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute(ALONE)

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from audit.approvals.errors import ApprovalError
+from audit.free_text import no_clear_values
 from portal.desk.cases import case_field
 from portal.desk.gate import fresh_factor_first
 from portal.desk.keyset import sheet
@@ -58,6 +59,7 @@ class ExportForm(forms.Form):
         label="Reason",
         required=False,
         max_length=2000,
+        validators=[no_clear_values],
         help_text="For the person who approves. No clear values.",
         widget=forms.Textarea({"rows": 2}),
     )
@@ -135,20 +137,20 @@ def _filter_of_a_list(request: HttpRequest) -> dict[str, str]:
 def _asked(request: HttpRequest, visit: Visit, form: ExportForm) -> bool:
     """One call of the domain; what it refuses becomes an error of the form."""
     given, wanted = form.cleaned_data, form.wanted()
-    if not given["clear"]:
-        requests.ask(given["enterprise"], actor=visit.actor, **wanted)
-        messages.success(request, "Asked for: a worker makes it.")
-        return True
     try:
         with patience():
+            if not given["clear"]:
+                requests.ask(given["enterprise"], actor=visit.actor, **wanted)
+                messages.success(request, "Asked for: a worker makes it.")
+                return True
             outcome = requests.ask_for_clear(
                 given["enterprise"], reason=given["reason"], actor=visit.actor, **wanted
             )
-    except ApprovalError as error:
+    except (ApprovalError, ExportError) as error:
         form.add_error(None, str(error))
         return False
     except TookTooLong:
-        form.add_error("since", "Counting the rows took too long. Choose a narrower time.")
+        form.add_error("since", "Looking for the rows took too long. Choose a narrower time.")
         return False
     waits = "A second person decides now; once approved, a worker makes it and it stands below."
     messages.info(request, waits if outcome.waits_for else "This enterprise is a sandbox: a worker makes it.")

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 
 from audit import holds
 from audit.approvals.errors import ApprovalError
+from audit.free_text import no_clear_values
 from audit.models import LegalHold, PayloadEntry
 from audit.trail import Target
 from portal.desk.cases import case_field
@@ -36,6 +37,7 @@ class HoldForm(forms.Form):
     case = case_field()
     reason = forms.CharField(
         max_length=2000,
+        validators=[no_clear_values],
         help_text="Why it must be kept. No clear values: it stands in the event trail.",
         widget=forms.Textarea({"rows": 3}),
     )
@@ -65,6 +67,7 @@ class ReleaseForm(forms.Form):
 
     reason = forms.CharField(
         max_length=2000,
+        validators=[no_clear_values],
         help_text="A second person decides by it. No clear values.",
         widget=forms.Textarea({"rows": 3}),
     )

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 
 from audit import trail
+from audit.free_text import no_clear_values
 from audit.models import AuditEvent
 from audit.partitions import first_id_at
 from audit.trail import Target
@@ -23,7 +24,7 @@ from portal.desk.visit import Visit
 from portal.models import BreakGlass
 from portal.reveals import break_glass, caps
 from portal.reveals.errors import RevealError
-from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_explanation
+from portal.reveals.reasons import EXPLANATION_LENGTH, Reason
 from portal.roles import Permission
 from tokens.formats.lookalikes import canonical_token
 from tokens.models import Mapping
@@ -74,7 +75,7 @@ class ReviewForm(forms.Form):
     )
     comment = forms.CharField(
         max_length=EXPLANATION_LENGTH,
-        validators=[check_explanation],
+        validators=[no_clear_values],
         help_text="What you looked at, in a sentence. It stays in the event trail: no addresses or numbers of people.",
     )
 

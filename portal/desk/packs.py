@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from audit.approvals.errors import ApprovalError
+from audit.free_text import no_clear_values
 from portal.desk.cases import case_field
 from portal.desk.gate import fresh_factor_first
 from portal.desk.masks import masked
@@ -41,6 +42,7 @@ class PackForm(forms.Form):
         label="Reason",
         required=False,
         max_length=2000,
+        validators=[no_clear_values],
         help_text="For the person who approves. No clear values.",
         widget=forms.Textarea({"rows": 2}),
     )

@@ -13,12 +13,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
+from audit.free_text import no_clear_values
 from audit.models import PayloadEntry
 from portal.desk.people import mapping_in
 from portal.desk.visit import Visit
 from portal.reveals import caps
 from portal.reveals.errors import OverHardCap, RevealError
-from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_case, check_explanation
+from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_case
 from portal.reveals.revealing import Why, reveal
 from portal.reveals.subjects import (
     Subject,
@@ -57,7 +58,7 @@ class RevealForm(forms.Form):
         max_length=EXPLANATION_LENGTH,
         min_length=10,
         required=False,
-        validators=[check_explanation],
+        validators=[no_clear_values],
         error_messages={"required": "Say why it can't wait."},
         help_text="In a sentence, without addresses and numbers of people.",
     )

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit import trail
+from audit.free_text import refuse_clear_values
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.models import BreakGlass
@@ -31,7 +32,8 @@ def is_overdue(broken: BreakGlass) -> bool:
 
 @transaction.atomic
 def review(event_id: uuid.UUID, *, was_justified: bool, comment: str, actor: Actor) -> BreakGlass:
-    """Say whether it was justified. Raises OwnReveal, ReviewedAlready; BreakGlass.DoesNotExist."""
+    """Say whether it was justified. Raises OwnReveal, ReviewedAlready, ClearValueInText; BreakGlass.DoesNotExist."""
+    refuse_clear_values(comment)
     broken = BreakGlass.objects.select_for_update().get(pk=event_id)
     if broken.reviewed_at is not None:
         raise ReviewedAlready

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit import trail
+from audit.free_text import refuse_clear_values
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.models import BreakGlass
@@ -36,10 +37,12 @@ class Revealed:
 
 
 def reveal(subject: Subject, why: Why, *, actor: Actor) -> Revealed:
-    """Open `subject` for `actor`, after the event of it is committed. Raises RevealError, and then nothing was opened.
+    """Open `subject` for `actor`, after the event of it is committed. Raises RevealError, ClearValueInText;
+    then nothing was opened.
 
     Runs in no transaction of the caller's: a record that could still roll back is none.
     """
+    refuse_clear_values(why.case, why.explanation)
     use = _record(subject, why, actor)
     try:
         value = subject.open()

@@ -88,6 +88,8 @@ def _person(
 def _checked_scope_id(scope: ConsentEvent.Scope | str, scope_id: str) -> str:
     if (scope == ConsentEvent.Scope.ENTERPRISE) == bool(scope_id):
         raise BadOptOut("a business unit or short code is named for a narrower scope, and for no other")
+    if "@" in scope_id:  # the code is in the open; a long one has as many digits as a person's number
+        raise BadOptOut("the code of the sender holds an address of a person: leave it out")
     return scope_id
 
 

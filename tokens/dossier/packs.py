@@ -17,6 +17,7 @@ from audit.approvals import acts
 from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import Outcome, perform_or_request
+from audit.free_text import refuse_clear_values
 from audit.trail import Actor, Target
 from audit.vocabulary import Action, ApprovedAct
 from tokens.errors import PackExpired, PackOfAnother
@@ -27,7 +28,11 @@ DAYS: Final = 7
 
 @transaction.atomic
 def make(mapping: Mapping, *, case: str, actor: Actor, clear: bool = False) -> AccessPack:
-    """A pack for a case, recorded. In clear only approvals call this: ask with `ask_for_clear`."""
+    """A pack for a case, recorded. In clear only approvals call this: ask with `ask_for_clear`.
+
+    Raises ClearValueInText.
+    """
+    refuse_clear_values(case)
     pack = AccessPack.objects.create(
         id=uuid_utils.compat.uuid7(),
         enterprise_id=mapping.enterprise_id,
@@ -44,6 +49,7 @@ def make(mapping: Mapping, *, case: str, actor: Actor, clear: bool = False) -> A
 
 def ask_for_clear(mapping: Mapping, *, case: str, reason: str, actor: Actor) -> Outcome:
     """Ask a second person for a pack with clear values; a sandbox gives it at once. Raises ApprovalError."""
+    refuse_clear_values(case)
     asked = {"mapping": mapping.pk, "case": case}
     return perform_or_request(ApprovedAct.CLEAR_PACK, asked, reason=reason, actor=actor)
 

@@ -41,6 +41,11 @@ def known(what: Export.What, given: Only) -> Only:
     return {name: value for name, value in sorted(given.items()) if value and _is_known(what, name, value)}
 
 
+def is_free(what: Export.What, name: str) -> bool:
+    """Whether that filter is a text which somebody typed, and not one of a few values."""
+    return name not in (*TIMES, "address") and CHOICES[what].get(name, frozenset()) is None
+
+
 def _is_known(what: Export.What, name: str, value: str) -> bool:
     if name in TIMES:
         return _is_moment(value)

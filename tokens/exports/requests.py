@@ -13,10 +13,11 @@ from audit.approvals import acts
 from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import Outcome, perform_or_request
+from audit.free_text import names_a_person, refuse_clear_values
 from audit.trail import SYSTEM, Actor, Target
 from audit.vocabulary import Action, ApprovedAct
 from tokens.bulk import doorbell
-from tokens.errors import ExportNotReady, ExportOfAnother
+from tokens.errors import ExportNotReady, ExportOfAnother, FilterNamesAPerson
 from tokens.exports import filters, rows
 from tokens.models import Enterprise, Export, ExportSlice
 
@@ -35,7 +36,12 @@ def ask(
     actor: Actor,
     clear: bool = False,
 ) -> Export:
-    """Have an export made by the workers. In clear only approvals call this: use `ask_for_clear`."""
+    """Have an export made by the workers. In clear only approvals call this: use `ask_for_clear`.
+
+    Raises ClearValueInText and FilterNamesAPerson.
+    """
+    refuse_clear_values(case)
+    _check_filter(enterprise, what, filters.known(what, only))
     export_id = uuid_utils.compat.uuid7()
     export = Export.objects.create(
         id=export_id, enterprise=enterprise, what=what, form=form, only=filters.known(what, only), clear=clear,
@@ -56,7 +62,11 @@ def ask_for_clear(
     reason: str,
     actor: Actor,
 ) -> Outcome:
-    """Ask a second person for an export in clear; one of a sandbox is made at once. Raises ApprovalError."""
+    """Ask a second person for an export in clear; one of a sandbox is made at once.
+
+    Raises ApprovalError, ClearValueInText.
+    """
+    refuse_clear_values(case)
     asked = {
         "enterprise": enterprise.pk, "what": what.value, "form": form.value, "case": case,
         "only": filters.known(what, only),
@@ -97,6 +107,17 @@ def record(action: Action, export: Export, actor: Actor, **details: Any) -> None
         target=Target("export", str(export.pk), export.get_what_display()),
         details={"case": export.case, "values": "in clear" if export.clear else "masked"} | details,
     )
+
+
+def _check_filter(enterprise: Enterprise, what: Export.What, only: dict[str, str]) -> None:
+    """What somebody wrote into the address of a list must not carry a clear value into the trail.
+
+    What evidence holds already may stand there: users of the portal can be named by their address.
+    """
+    for name, value in only.items():
+        found = rows.filtered(what, enterprise.pk, {name: value})
+        if filters.is_free(what, name) and names_a_person(value) and not found.exists():
+            raise FilterNamesAPerson
 
 
 def _mark(what: Export.What, export_id: uuid.UUID) -> str:

@@ -21,7 +21,13 @@ from tokens.crypto import keyring
 
 FLUSHING = {"transactional_db", "live_server", "django_db_reset_sequences", "django_db_serialized_rollback"}
 # Modules whose tests share one start of servers. (xdist's own groups are lost with pytest 9.2.)
-KEPT_TOGETHER = {"tests/portal/test_run_portal.py", "tests/portal/embedded/test_servers.py"}
+KEPT_TOGETHER = {
+    "tests/browser/test_frame.py",
+    "tests/portal/embedded/test_servers.py",
+    "tests/portal/test_run_portal.py",
+    "tests/tokens/api/test_sockets.py",
+}
+SHARED = {"shared_database", "shared_server"}
 
 # A property that fails must fail for everybody: no random seed, no memory of earlier runs.
 hypothesis.settings.register_profile("portal", deadline=None, derandomize=True, database=None)
@@ -71,6 +77,25 @@ def own_database_on_15(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) 
 def portal_server(own_database: OwnDatabase) -> Iterator[serving.Server]:
     """A real web server over the test's own database, for tests of sockets and browsers."""
     server = serving.Server(own_database.environment)
+    server.wait_until_served()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_database(django_db_blocker: Any) -> Iterator[OwnDatabase]:
+    """`own_database` for all tests of a module, each of which makes an enterprise of its own in it."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _own_database(cluster.main(), patch, django_db_blocker) as database,
+    ):
+        yield database
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_database: OwnDatabase) -> Iterator[serving.Server]:
+    """`portal_server` over it: starting one costs more than most tests."""
+    server = serving.Server(shared_database.environment)
     server.wait_until_served()
     yield server
     server.stop()
@@ -149,7 +174,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & FLUSHING or (mark and mark.kwargs.get("transaction")):
             raise pytest.UsageError(f"{item.nodeid} would flush the database: use the fixture own_database.")
-        if mark and "own_database" in fixtures:
+        if fixtures & SHARED and item.nodeid.partition("::")[0] not in KEPT_TOGETHER:
+            raise pytest.UsageError(f"{item.nodeid} shares a database: name its module in KEPT_TOGETHER.")
+        if mark and fixtures & {"own_database", "shared_database"}:
             raise pytest.UsageError(
                 f"{item.nodeid}: either django_db (rolls back) or own_database (commits)."
             )

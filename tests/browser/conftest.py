@@ -85,10 +85,16 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visitor(chromium: Any, portal_server: Server) -> Iterator[Visitor]:
+def served(portal_server: Server) -> Server:
+    """The server that a visitor finds; modules whose tests may share one say so by a fixture of this name."""
+    return portal_server
+
+
+@pytest.fixture
+def visitor(chromium: Any, served: Server) -> Iterator[Visitor]:
     """A visitor at a desk."""
     context = chromium.new_context(viewport=DESKTOP)
-    visitor = Visitor(context.new_page(), portal_server.url)
+    visitor = Visitor(context.new_page(), served.url)
     yield visitor
     context.close()
     assert not visitor.complaints

@@ -1,21 +1,28 @@
 """Declaring a restored database takes a second person: the command asks, and declares once somebody approved.
 
+That somebody did is read from the event of it and not from the request's row alone, which whoever writes to the
+database could make say so: the event must be what waits for its seal, and is sealed together with the declaration.
+
 The approval itself changes nothing: the head and the signing key are out of reach of the process that people approve
 in. It is bound to the head that is given up and to what the database has, so it serves one declaration.
 """
 
+import uuid
 from typing import Any
 
 from django.db import transaction
 
+from audit import trail
 from audit.approvals import acts
 from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import request
-from audit.models import ApprovalRequest, Checkpoint
+from audit.models import ApprovalRequest, AuditEvent, Checkpoint, SealQueueEntry
+from audit.seals import rows
 from audit.seals.declaration import Restore
-from audit.trail import Actor, Target
-from audit.vocabulary import ApprovedAct
+from audit.trail import SYSTEM, Actor, Target
+from audit.vocabulary import Action, ApprovedAct
+from portal.database_roles import OWNER
 from portal.roles import Permission
 
 
@@ -27,8 +34,8 @@ class NeedsApproval(Exception):
         self.waits_for = waits_for
 
 
-def approved(restore: Restore, *, origin: str, actor: Actor) -> None:
-    """The guard of `declare_restore`. Raises NeedsApproval, with the request that waits."""
+def approved(restore: Restore, *, origin: str, actor: Actor) -> uuid.UUID:
+    """The guard of `declare_restore`: the event of the approval. Raises NeedsApproval, with the request that waits."""
     parameters = {
         "origin": origin,
         "abandoned": restore.abandoned,
@@ -38,10 +45,37 @@ def approved(restore: Restore, *, origin: str, actor: Actor) -> None:
     granted = ApprovalRequest.objects.filter(
         act=ApprovedAct.DECLARE_RESTORE, state=ApprovalRequest.State.APPROVED, parameters=parameters
     )
-    if not granted.exists():
-        raise NeedsApproval(
-            request(ApprovedAct.DECLARE_RESTORE, parameters, reason=restore.reason, actor=actor)
-        )
+    for asked in granted:
+        event_id = event_of(asked)
+        if event_id is not None:
+            return event_id
+        _alarm(asked)
+    raise NeedsApproval(request(ApprovedAct.DECLARE_RESTORE, parameters, reason=restore.reason, actor=actor))
+
+
+def event_of(asked: ApprovalRequest) -> uuid.UUID | None:
+    """The event that this request was approved, while it waits for its seal; None where there is none that holds.
+
+    Nothing is sealed before the declaration, so an event that is sealed already is older than the restore.
+    """
+    events = AuditEvent.objects.using(OWNER).filter(
+        action=Action.APPROVAL_APPROVED, target_type="approval", target_id=str(asked.pk),
+        actor_id=asked.decided_by_id, details__digest=bytes(asked.digest).hex(),
+    )  # fmt: skip
+    for event_id in events.exclude(actor_id=asked.requester_id).values_list("pk", flat=True):
+        waits = SealQueueEntry.objects.using(OWNER).filter(kind=rows.Kind.EVENT, entry_id=event_id).first()
+        row = rows.read(rows.Kind.EVENT, [event_id]).get(event_id)
+        if row is not None and waits is not None and row.is_what_was_written(bytes(waits.leaf_hash)):
+            return event_id
+    return None
+
+
+def _alarm(asked: ApprovalRequest) -> None:
+    what = "its row says that it was approved, and no event does"
+    target = Target("approval", str(asked.pk), asked.target_name)
+    trail.record(
+        Action.ALARM_TAMPERING, actor=SYSTEM, enterprise_id=None, target=target, details={"what": what}
+    )
 
 
 def register() -> None:

@@ -31,17 +31,22 @@ class Restore:
     reason: str
 
 
+# Raises to refuse; answers the event of the approval, which is then sealed with the declaration.
+Guard = Callable[[Restore], uuid.UUID | None]
+
+
 def anybody(restore: Restore) -> None:
     """No guard: for logs whose keeper asks for approval elsewhere."""
 
 
 def declare_restore(
-    sequencer: Sequencer, *, actor: Actor, reason: str, allowed: Callable[[Restore], None] = anybody
+    sequencer: Sequencer, *, actor: Actor, reason: str, allowed: Guard = anybody
 ) -> uuid.UUID:
     """Record the declaration, seal it first and move the head to it; the id of the event is returned.
 
-    `allowed` is called in the transaction, with exactly what will be recorded, and raises to refuse. Raises
-    NothingToDeclare, and SealingStopped when the database contradicts itself: then restore a backup that does not.
+    `allowed` is called in the transaction, with exactly what will be recorded.
+
+    Raises NothingToDeclare, and SealingStopped when the database contradicts itself: restore another backup then.
     """
     if not reason.strip():
         raise SealError("A declaration needs a reason.")
@@ -55,7 +60,7 @@ def declare_restore(
             _why(sequencer, known, newest), _said(sequencer, known), _found(newest), reason.strip()
         )
         _is_whole(sequencer, newest)
-        allowed(restore)
+        approval = allowed(restore)
         event_id = trail.record(
             Action.RESTORE_DECLARED,
             actor=actor,
@@ -66,10 +71,12 @@ def declare_restore(
                 "why": restore.why,
                 "abandoned": restore.abandoned,
                 "found": restore.found,
+                "approval": str(approval) if approval else None,
             },
             using=using,
         )
-        note = sequencer.seal(cursor, [leaf_of_event(cursor, event_id)], newest)
+        leaves = [leaf_of_event(cursor, one) for one in (event_id, approval) if one is not None]
+        note = sequencer.seal(cursor, leaves, newest)
     sequencer.head.advance(known, note)
     return event_id
 

@@ -16,7 +16,7 @@ from audit.seals import verify_evidence
 from audit.seals.errors import SealingStopped
 from audit.trail import Actor
 from audit.vocabulary import Action
-from portal import sealing
+from portal import restore_declarations, sealing
 from portal.roles import Role
 from tests.audit.seals import cast
 from tests.conftest import OwnDatabase
@@ -125,14 +125,18 @@ def test_what_cannot_be_verified_is_refused(log: list[Any], tmp_path: Path, sett
     assert (code, "There is no signing key at" in said) == (6, True)
 
 
-def test_an_older_database_is_noticed_and_declared_by_command(log: list[Any]) -> None:
-    assert refused("declare_restore", "--reason", "no need")[0] == 6
+def restore_an_older_database() -> None:
     cast.as_superuser(
         "DELETE FROM audit_checkpoint WHERE number = 2",
         "DELETE FROM audit_payloadentry WHERE id IN (SELECT entry_id FROM audit_sealedleaf WHERE index > 5)",
         "DELETE FROM audit_auditevent WHERE id IN (SELECT entry_id FROM audit_sealedleaf WHERE index > 5)",
         "DELETE FROM audit_sealedleaf WHERE index > 5",
     )
+
+
+def test_an_older_database_is_noticed_and_declared_by_command(log: list[Any]) -> None:
+    assert refused("declare_restore", "--reason", "no need")[0] == 6
+    restore_an_older_database()
     with pytest.raises(SealingStopped):
         sealing.seal()
     code, said = run()
@@ -151,8 +155,48 @@ def test_an_older_database_is_noticed_and_declared_by_command(log: list[Any]) ->
     event = AuditEvent.objects.get(pk=json.loads(out.getvalue())["event"])
     assert event.action == Action.RESTORE_DECLARED
     assert SealedLeaf.objects.get(index=6).entry_id == event.pk
+    approval = AuditEvent.objects.get(action=Action.APPROVAL_APPROVED)
+    assert event.details["approval"] == str(approval.pk)
+    assert SealedLeaf.objects.get(index=7).entry_id == approval.pk
     sealing.seal()
     assert run()[0] == 0
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        "DELETE FROM audit_auditevent WHERE action = 'approval.approved'",
+        "DELETE FROM audit_sealqueueentry WHERE id = (SELECT max(id) FROM audit_sealqueueentry)",
+        "UPDATE audit_auditevent SET actor_name = 'omar' WHERE action = 'approval.approved'",
+        "UPDATE audit_auditevent SET actor_id = 'user:99' WHERE action = 'approval.approved'",
+        "UPDATE audit_auditevent SET target_id = 'x' WHERE action = 'approval.approved'",
+    ],
+)
+def test_a_row_that_says_approved_without_its_event_declares_nothing(log: list[Any], forgery: str) -> None:
+    restore_an_older_database()
+    refused("declare_restore", "--reason", "disk lost")
+    [asked] = ApprovalRequest.objects.all()
+    officer = somebody(Role.COMPLIANCE_OFFICER)
+    requests.approve(asked.pk, actor=Actor(f"user:{officer.pk}", officer.username))
+    cast.as_superuser(forgery)
+    assert refused("declare_restore", "--reason", "disk lost")[0] == 7, "it asks anew"
+    assert not AuditEvent.objects.filter(action=Action.RESTORE_DECLARED).exists()
+    assert AuditEvent.objects.get(action=Action.ALARM_TAMPERING).target_id == str(asked.pk)
+
+
+def test_if_the_row_were_enough_a_forged_one_would_declare(
+    log: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The known-bad twin of the test above."""
+    restore_an_older_database()
+    refused("declare_restore", "--reason", "disk lost")
+    cast.as_superuser(
+        "UPDATE audit_approvalrequest SET state = 'approved', decided_by_id = 'x', decided_by_name = 'x'"
+    )
+    assert refused("declare_restore", "--reason", "disk lost")[0] == 7
+    monkeypatch.setattr(restore_declarations, "event_of", lambda asked: AuditEvent.objects.latest("pk").pk)
+    call_command("declare_restore", "--reason", "disk lost", stdout=StringIO())
+    assert AuditEvent.objects.filter(action=Action.RESTORE_DECLARED).exists()
 
 
 def test_a_signing_key_is_made_once_and_shown(

@@ -1,7 +1,7 @@
 """The database servers of the tests, under `var/test*/`: one template, and a clone of it for everybody who writes.
 
 All processes of all test runs of a checkout share one cluster, which runs while one of them lives. The template is
-built by `migrate` as the owner, once for each state of the schema. A clone costs a few dozen milliseconds.
+built by `migrate` as the owner, once for each state of the schema. A clone costs a few tenths of a second.
 """
 
 import base64
@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from portal.embedded import EmbeddedServices, Urls
+from portal.embedded.binaries import find_postgres
 from portal.embedded.home import recorded_home
 from portal.embedded.locks import FileLock
 from portal.embedded.postgres import OWNER
@@ -90,18 +91,40 @@ class Cluster:
         _drop(admin, building)
         identifiers = map(sql.Identifier, (building, OWNER))
         admin.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(*identifiers))
+        if self.services.plan.durable:
+            self._restore(building)  # one of the clusters that a single test starts
+        else:
+            self._migrate(building)
+        admin.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*map(sql.Identifier, (building, name)))
+        )
+
+    def _migrate(self, database: str) -> None:
         migrated = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
             cwd=CHECKOUT,
-            env=os.environ | environment(self, building) | {"DJANGO_SETTINGS_MODULE": "portal.settings"},
+            env=os.environ | environment(self, database) | {"DJANGO_SETTINGS_MODULE": "portal.settings"},
             capture_output=True,
             text=True,
             check=False,
         )
         if migrated.returncode:
             raise RuntimeError(f"migrate failed for the tests' template:\n{migrated.stdout}{migrated.stderr}")
-        admin.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*map(sql.Identifier, (building, name)))
+
+    def _restore(self, database: str) -> None:
+        """Copies the template of the main cluster, owners and grants included: a tenth of the work of migrating."""
+        programs = find_postgres().bin
+        source = main().urls(main().template()).admin
+        dumped = subprocess.run(
+            [programs / "pg_dump", "--dbname", source], capture_output=True, text=True, check=True
+        )
+        into = [str(programs / "psql"), "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+        subprocess.run(
+            [*into, "--dbname", self.urls(database).admin],
+            input=dumped.stdout,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            check=True,
         )
 
     def _admin(self) -> "psycopg.Connection[tuple[str]]":

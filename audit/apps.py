@@ -8,5 +8,8 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import holds
+        from audit.retention import orders, policies
 
         holds.register()
+        policies.register()
+        orders.register()

@@ -19,10 +19,15 @@ EVIDENCE: Final[Forbidden] = {
     "audit_checkpoint": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
     "audit_sealqueueentry": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
     "audit_approvalrequest": ("DELETE", "TRUNCATE"),
+    "audit_retentionpolicy": ("UPDATE", "DELETE", "TRUNCATE"),
+    "audit_heldcopy": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
     "audit_installation": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
 }
 # Those that nobody changes, so that triggers stop the owner too.
-APPEND_ONLY: Final = ("audit_payloadentry", "audit_auditevent", "audit_sealedleaf", "audit_checkpoint")
+APPEND_ONLY: Final = (
+    "audit_payloadentry", "audit_auditevent", "audit_sealedleaf", "audit_checkpoint", "audit_retentionpolicy",
+    "audit_heldcopy",
+)  # fmt: skip
 
 RIGHTS: Final = """
 WITH becomes AS (SELECT * FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER')), evidence AS (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import uuid_utils.compat
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
@@ -21,7 +21,7 @@ from audit.approvals.acts import Executor, Plan
 from audit.approvals.errors import CannotBeDone
 from audit.approvals.requests import Outcome, perform_or_request, request
 from audit.free_text import refuse_clear_values
-from audit.models import ApprovalRequest, LegalHold, PayloadEntry
+from audit.models import ApprovalRequest, AuditEvent, LegalHold, PayloadEntry
 from audit.partitions import first_id_at
 from audit.trail import Actor, Target
 from audit.vocabulary import Action, ApprovedAct
@@ -130,6 +130,19 @@ def held_entries(hold: LegalHold) -> "QuerySet[PayloadEntry]":
     return rows.filter(touched | Q(links__overlap=list(traces.links)) if traces.links else touched)
 
 
+def held_events(hold: LegalHold) -> "QuerySet[AuditEvent]":
+    """The events that a hold covers: those upon the person or the entry, and all of a range of time."""
+    rows = AuditEvent.objects.filter(enterprise_id=hold.enterprise_id)
+    if hold.scope == Scope.ENTRY:
+        upon = Q(target_type="entry", target_id=str(hold.entry_id))
+        return rows.filter(upon | Q(request_id=hold.entry_id))
+    if hold.scope == Scope.RANGE:
+        assert hold.first is not None
+        assert hold.before is not None
+        return rows.filter(pk__gte=first_id_at(hold.first), pk__lt=first_id_at(hold.before))
+    return rows.filter(target_type=hold.subject_type, target_id=hold.subject_id)
+
+
 def keeps_residue(enterprise_id: int, day: datetime.date) -> LegalHold | None:
     """A hold in force for which the residue key of a day must live on, or None.
 
@@ -141,13 +154,13 @@ def keeps_residue(enterprise_id: int, day: datetime.date) -> LegalHold | None:
     return next((hold for hold in live(enterprise_id) if held_entries(hold).filter(of_day).exists()), None)
 
 
-def alone() -> None:
+def alone(*, using: str = "default") -> None:
     """Wait until nobody is placing a hold, and let nobody place one until this transaction ends."""
-    _lock(shared=False)
+    _lock(shared=False, using=using)
 
 
-def _lock(*, shared: bool) -> None:
-    with connection.cursor() as cursor:
+def _lock(*, shared: bool, using: str = "default") -> None:
+    with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock{'_shared' if shared else ''}(%s)", [LOCK])
 
 

@@ -13,11 +13,12 @@ from django.db.models.functions import Now
 from audit.append_only import APPEND_ONLY
 from audit.approval_models import ApprovalRequest, Installation
 from audit.hold_models import LegalHold
+from audit.retention_models import HeldCopy, RecordKind, RetentionPolicy
 from audit.vocabulary import Action
 
 __all__ = [
-    "Api", "ApprovalRequest", "AuditEvent", "Direction", "Installation", "LegalHold", "Outcome", "PayloadEntry",
-    "RefusalCount", "SealQueueEntry",
+    "Api", "ApprovalRequest", "AuditEvent", "Direction", "HeldCopy", "Installation", "LegalHold", "Outcome",
+    "PayloadEntry", "RecordKind", "RefusalCount", "RetentionPolicy", "SealQueueEntry",
 ]  # fmt: skip
 
 
@@ -100,6 +101,11 @@ class PayloadEntry(models.Model):
 
 
 REVEALS = models.Q(action=Action.REVEALED.value)
+RETENTION = models.Q(
+    action__in=[
+        Action.RETENTION_CHANGED.value, Action.PARTITION_DROPPED.value, Action.DROP_REFUSED.value,
+    ]
+)  # fmt: skip
 
 
 class AuditEvent(models.Model):
@@ -129,6 +135,8 @@ class AuditEvent(models.Model):
             # Who saw whom: all of it newest first, and what one person revealed lately.
             models.Index(fields=["-id"], condition=REVEALS, name="reveal_by_id"),
             models.Index(fields=["actor_id", "-id"], condition=REVEALS, name="reveal_by_actor"),
+            # What was dropped: a few rows among millions, asked for by pages, keys and verifiers.
+            models.Index(fields=["-id"], condition=RETENTION, name="retention_by_id"),
         ]
         triggers = APPEND_ONLY
 

@@ -82,6 +82,8 @@ class Action(models.TextChoices):
     KEY_DESTROYED = "key.destroyed", "destroyed a data key"
 
     RESTORE_DECLARED = "seals.restore-declared", "declared that an older database was restored"
+    RETENTION_CHANGED = "retention.changed", "changed how long evidence is kept"
+    DROP_REFUSED = "retention.drop-refused", "could not drop a month of evidence"
     PARTITION_DROPPED = "retention.partition-dropped", "dropped a month of evidence, by policy"
 
     ALARM_TAMPERING = "alarm.tampering", "an entry is not what was written"
@@ -103,4 +105,7 @@ class ApprovedAct(models.TextChoices):
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
     CLEAR_EXPORT = "export.clear", "export in clear"
     RELEASE_HOLD = "hold.release", "release a legal hold"
+    CHANGE_RETENTION = "retention.change", "change how long evidence is kept"
+    CHANGE_RESIDUE = "retention.residue", "change how long sealed remainders of bodies live"
+    DROP_MONTHS = "retention.drop", "drop months of evidence that are past their policy"
     CLEAR_PACK = "person.access-pack", "take an access pack in clear"

@@ -37,6 +37,8 @@ NARROWER = {
     "audit_sealedleaf": "SELECT",
     "audit_checkpoint": "SELECT",
     "audit_legalhold": f"SELECT, INSERT, UPDATE ({HOLD_CHANGES})",
+    "audit_retentionpolicy": "SELECT, INSERT",  # a trigger asks for the approval
+    "audit_heldcopy": "SELECT",
     "tokens_accesspack": "SELECT, INSERT",
     "tokens_consentevent": "SELECT, INSERT",
     "tokens_mapping": f"SELECT, INSERT, UPDATE ({MAPPING_CHANGES})",

@@ -5,7 +5,7 @@ from typing import Final
 
 from audit import log_index, partitions, refusals
 from audit.approvals import requests as approvals
-from portal import sealing
+from portal import retention, sealing
 from tokens.api import budgets
 from tokens.crypto import key_destruction, key_making
 from tokens.exports import requests as exports
@@ -26,6 +26,7 @@ JOBS: Final[list[Job]] = [
     ("links into the index of the log", 5.0, log_index.sort_in),
     ("residue keys a week ahead", 3600.0, key_making.make_day_keys_of_all),
     ("residue keys at the end of their life", 3600.0, key_destruction.destroy_expired_day_keys),
+    ("residue keys of months that were dropped", 3600.0, key_destruction.destroy_day_keys_of_dropped_months),
     ("expired bearer tokens", 3600.0, clear_expired_tokens),
     ("requests for approval whose time has passed", 60.0, approvals.expire_due),
     ("exports whose time has passed", 3600.0, exports.expire),
@@ -35,3 +36,6 @@ JOBS: Final[list[Job]] = [
 
 # In a thread of its own: no other job may delay a seal.
 SEALING: Final[list[Job]] = [("seals", 1.0, sealing.seal)]
+
+# In another: before a month is dropped all of it is read.
+RETENTION: Final[list[Job]] = [("months that are approved to be dropped", 60.0, retention.carry_out)]

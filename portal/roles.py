@@ -18,6 +18,8 @@ class Permission(StrEnum):
     MAKE_EXPORTS = "exports.make"
     VIEW_HOLDS = "holds.view"
     PLACE_HOLDS = "holds.place"
+    VIEW_RETENTION = "retention.view"
+    CHANGE_RETENTION = "retention.change"
     VIEW_UNSUBSCRIBES = "unsubscribes.view"
     UNSUBSCRIBE = "unsubscribes.create"
     VIEW_EVENTS = "events.view"
@@ -58,6 +60,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.ANSWER_ACCESS_REQUESTS,
             _P.VIEW_HOLDS,
             _P.PLACE_HOLDS,
+            _P.VIEW_RETENTION,
+            _P.CHANGE_RETENTION,
             _P.VIEW_EXPORTS,
             _P.MAKE_EXPORTS,
             _P.VIEW_UNSUBSCRIBES,
@@ -82,6 +86,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
             _P.VIEW_HOLDS,
+            _P.VIEW_RETENTION,
             _P.VIEW_EXPORTS,
             _P.VIEW_UNSUBSCRIBES,
             _P.VIEW_EVENTS,
@@ -123,6 +128,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_DASHBOARD,
             _P.VIEW_EVENTS,
             _P.VIEW_ENTERPRISES,
+            # May be the second person; sees months and figures, and nothing of what is in them.
+            _P.VIEW_RETENTION,
             _P.VIEW_APPROVALS,
             _P.DECIDE_APPROVALS,
             _P.VIEW_USERS,

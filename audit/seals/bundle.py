@@ -43,6 +43,15 @@ STRAYS_BY_KIND: Final = {
 }
 
 
+GAP: Final = ("kind", "first", "before", "rows", "kept", "kept_sha256", "signature")
+# The newest copy of each of these entries that retention kept.
+COPIES: Final = """
+SELECT DISTINCT ON (copy.entry_id) copy.entry_id, copy.act, copy.proof, signed.note
+FROM audit_heldcopy copy LEFT JOIN audit_checkpoint signed ON signed.number = copy.checkpoint
+WHERE copy.entry_id = ANY(%s) ORDER BY copy.entry_id, copy.id DESC
+"""
+
+
 class NoSuchEntry(SealError):
     """There is no entry or event of that id among the leaves: it waits for its seal, or it never was."""
 
@@ -78,19 +87,43 @@ class Source:
     def entry(self, entry_id: uuid.UUID) -> Generator[Record, None, None]:
         """One entry with its inclusion proof under the newest checkpoint. Raises NoSuchEntry."""
         with self._snapshot():
-            tree = StoredTree(self.using)
             leaf = SealedLeaf.objects.using(self.using).filter(entry_id=entry_id).first()
-            newest = tree.newest()
+            newest = StoredTree(self.using).newest()
             if leaf is None or newest is None or newest.size <= leaf.index:
                 raise NoSuchEntry
-            proof = [one.hex() for one in tree.inclusion(leaf.index, newest.size)]
-            found = rows.read(leaf.kind, [leaf.entry_id], using=self.using, bodies=self.bodies)
-            place = (leaf.index, leaf.kind, leaf.entry_id, bytes(leaf.leaf_hash), b"")
-            record = _leaf(place, found) | {"type": "entry", "proof": proof, "note": newest.note}
-            del record["nodes"]
+            found = rows.read(leaf.kind, [leaf.entry_id], using=self.using, bodies=False)
             yield self._first("entry")
-            yield record
+            if not found:
+                yield from self._explained(leaf, newest)
+            yield self._proven(leaf, newest)
             yield {"type": "end", "leaves": 0, "checkpoints": 0}
+
+    def _proven(self, leaf: SealedLeaf, newest: Checkpoint) -> Record:
+        """A record of one entry, its row included if it is there."""
+        proof = [one.hex() for one in StoredTree(self.using).inclusion(leaf.index, newest.size)]
+        found = rows.read(leaf.kind, [leaf.entry_id], using=self.using, bodies=self.bodies)
+        place = (leaf.index, leaf.kind, leaf.entry_id, bytes(leaf.leaf_hash), b"")
+        record = _leaf(place, found) | {"type": "entry", "proof": proof, "note": newest.note}
+        del record["nodes"]
+        return record | self._copies([leaf.entry_id]).get(leaf.entry_id, {})
+
+    def _explained(self, leaf: SealedLeaf, newest: Checkpoint) -> Iterator[Record]:
+        """The acts that say that they dropped the month of a leaf, each with its own proof."""
+        for gap in self._gaps():
+            if gap["kind"] == KINDS.get(leaf.kind) and gap["first"] <= str(leaf.entry_id) < gap["before"]:
+                act = SealedLeaf.objects.using(self.using).filter(entry_id=gap["event"]).first()
+                if act is not None and act.index < newest.size:
+                    yield gap
+                    yield self._proven(act, newest)
+
+    def _copies(self, ids: list[uuid.UUID]) -> dict[uuid.UUID, Record]:
+        """Of entries that retention kept: by which act, and the proof that was kept with them."""
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(COPIES, [ids])
+            return {
+                entry_id: {"held": {"event": str(act), "proof": bytes(proof).hex(), "note": note or ""}}
+                for entry_id, act, proof, note in cursor.fetchall()
+            }
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -144,8 +177,9 @@ class Source:
                 for kind in {place[1] for place in page}:
                     ids = [place[2] for place in page if place[1] == kind]
                     found |= rows.read(kind, ids, using=self.using, bodies=self.bodies)
+                copies = self._copies([place[2] for place in page])
                 for place in page:
-                    yield place, _leaf(place, found)
+                    yield place, _leaf(place, found) | copies.get(place[2], {})
                 if len(page) < PAGE:
                     return
                 first = page[-1][0] + 1
@@ -177,11 +211,10 @@ class Source:
     def _gaps(self) -> Iterator[Record]:
         """What acts say that they dropped. The verifier believes those that are sealed themselves."""
         # Texts, and not the details as they are: one planted event that can't be read must not stop a verification.
-        names = ("kind", "first", "before")
         acts = AuditEvent.objects.using(self.using).filter(action=Action.PARTITION_DROPPED).order_by("id")
-        for event_id, *said in acts.values_list("id", *(KT(f"details__{name}") for name in names)):
+        for event_id, *said in acts.values_list("id", *(KT(f"details__{name}") for name in GAP)):
             if None not in said:
-                yield {"type": "gap", "event": str(event_id)} | dict(zip(names, said, strict=True))
+                yield {"type": "gap", "event": str(event_id)} | dict(zip(GAP, said, strict=True))
 
     def _strays(self) -> Iterator[Record]:
         with connections[self.using].cursor() as cursor:

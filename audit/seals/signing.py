@@ -66,6 +66,15 @@ class VerifierKey:
             raise SignatureWrong from None
         return head
 
+    def signed(self, statement: str, signature: str) -> bool:
+        """Whether `signature` is one that `SigningKey.sign_statement` made over `statement`."""
+        try:
+            raw = base64.b64decode(signature, validate=True)
+            Ed25519PublicKey.from_public_bytes(self.public).verify(raw[4:], statement.encode())
+        except (InvalidSignature, ValueError):
+            return False
+        return raw[:4] == self.hash
+
 
 class SigningKey:
     """The private half."""
@@ -101,6 +110,14 @@ class SigningKey:
     def sign(self, head: Head) -> str:
         """The signed note of a checkpoint."""
         return notes.joined(head, self.verifier.hash + self._private.sign(head.body().encode()))
+
+    def sign_statement(self, statement: str) -> str:
+        """Base64 of the key's hash and the signature over a text that can't be read as a checkpoint."""
+        if statement.split("\n", 2)[1:2] in ([], [""]) or statement.split("\n", 2)[1][0].isdecimal():
+            raise ValueError(
+                "the second line of a checkpoint is a number: a statement must say something else"
+            )
+        return base64.b64encode(self.verifier.hash + self._private.sign(statement.encode())).decode()
 
 
 def load(path: Path) -> SigningKey:

@@ -34,6 +34,13 @@ class StoredTree:
         """The proof that leaf `index` is in the tree of `size`."""
         return self._proof(merkle.inclusion_ranges(index, size))
 
+    def inclusions(self, indexes: Iterable[int], size: int) -> dict[int, list[bytes]]:
+        """The proofs of many leaves, by index: one statement for all of them."""
+        ranges = {index: merkle.inclusion_ranges(index, size) for index in indexes}
+        wanted = {subtree for ones in ranges.values() for one in ones for subtree in merkle.subtrees(*one)}
+        found = self._read(wanted)
+        return {index: merkle.hashes_of(ones, found.__getitem__) for index, ones in ranges.items()}
+
     def consistency(self, older: int, size: int) -> list[bytes]:
         """The proof that the tree of `older` leaves begins the one of `size`."""
         return self._proof(merkle.consistency_ranges(older, size))

@@ -11,6 +11,7 @@ refused, 2 usage. It is one long file so that it can be read, copied and kept as
 
 import argparse
 import base64
+import bisect
 import gzip
 import hashlib
 import ipaddress
@@ -25,6 +26,7 @@ from typing import Any
 FORMAT, VERSION = "token-portal-evidence", 1
 MOST_FINDINGS = 10_000
 DROPPED = "retention.partition-dropped"
+SIGNED = ("kind", "first", "before", "rows", "kept", "kept_sha256")
 NOTE = re.compile(
     r"([^\n]+)\n(0|[1-9][0-9]*)\n([A-Za-z0-9+/]{43}=)\n"
     r"checkpoint (0|[1-9][0-9]*)\ntime (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\n"
@@ -281,7 +283,8 @@ class Report:
     waiting: int = 0
     findings: list[Finding] = field(default_factory=list)
     found: int = 0  # of which `findings` are the first ten thousand
-    gaps: list[dict[str, Any]] = field(default_factory=list)  # rows that a sealed act dropped lawfully
+    gaps: list[dict[str, Any]] = field(default_factory=list)  # acts that dropped rows lawfully
+    held: int = 0  # of the rows: copies that such an act kept, with their proof
     remarks: list[str] = field(default_factory=list)
 
     def add(self, finding: Finding) -> None:
@@ -289,6 +292,24 @@ class Report:
         self.found += 1
         if len(self.findings) < MOST_FINDINGS:
             self.findings.append(finding)
+
+
+@dataclass
+class Span:
+    """Rows [first, before) of a kind that acts of retention dropped, but for some that were kept."""
+
+    kind: str
+    first: str
+    before: str
+    acts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by event: what its signature covers
+    missing: int = 0
+    present: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)  # over the leaf hashes of rows that are there
+
+    @property
+    def newest(self) -> str:
+        """The last act: what it kept should be there."""
+        return max(self.acts)
 
 
 class Verifier:
@@ -303,7 +324,9 @@ class Verifier:
         self.roots: dict[int, bytes] = {}
         self.notes: dict[int, str] = {}
         self.watched: set[int] = set()
-        self.gaps: list[dict[str, Any]] = []
+        self.spans: dict[str, list[Span]] = {}  # by kind, in order
+        self.is_part = False  # the log is verified from a checkpoint on
+        self.proof_notes: dict[str, Checkpoint] = {}
         self.acts: dict[str, dict[str, Any]] = {}
         self.takers: dict[Any, Callable[[dict[str, Any]], None]] = {
             "leaf": self._leaf,
@@ -336,9 +359,9 @@ class Verifier:
             raise Refused("the file is cut off: its last line must be the record of the type end")
         report = self.report
         report.size = self.next
+        self._finish_gaps()
         if self.mode == "log":
             self._finish_trusted()
-            self._finish_gaps()
             covered = self.last.size if self.last else 0
             if covered < self.next:
                 self._range("unsigned", covered, self.next, "no checkpoint covers them")
@@ -382,6 +405,7 @@ class Verifier:
             )
         self.next, self.peaks, self.last = begun.size, peaks, begun
         self.report.proven = begun.size
+        self.is_part = True
         self._note_root()
 
     def _leaf(self, record: dict[str, Any]) -> None:
@@ -431,9 +455,13 @@ class Verifier:
     def _row(self, record: dict[str, Any], leaf: bytes) -> None:
         """Whether the row of a leaf says what the leaf says."""
         row, header = record.get("row"), record.get("header", record.get("row"))
+        span = self._span(record["kind"], record["id"])
         if header is None:
-            self._missing_row(record)
+            self._missing_row(record, span)
             return
+        if span is not None:
+            span.present += 1
+            span.digest.update(leaf)
         is_untouched = (row is None or row == header) and "row_leaf" not in record
         if not (is_untouched and leaf_hash(text_bytes(header)) == leaf and names(header, record)):
             fields = self._fields(record, row, header, leaf)
@@ -447,6 +475,8 @@ class Verifier:
             self.report.headers += 1
         else:
             self.report.rows += 1
+        if "held" in record:
+            self._held(record, leaf)
         if DROPPED in header and parsed(header).get("action") == DROPPED:
             self.acts[record["id"]] = parsed(header)
 
@@ -464,14 +494,44 @@ class Verifier:
             fields.append("id")
         return fields
 
-    def _missing_row(self, record: dict[str, Any]) -> None:
-        for gap in self.gaps:
-            if gap["kind"] == record["kind"] and gap["first"] <= record["id"] < gap["before"]:
-                gap["missing"] += 1
-                return
+    def _span(self, kind: str, entry_id: str) -> Span | None:
+        """The span of a row whose month was dropped."""
+        spans = self.spans.get(kind)
+        if not spans:
+            return None
+        place = bisect.bisect_right(spans, entry_id, key=lambda one: one.first) - 1
+        return spans[place] if place >= 0 and entry_id < spans[place].before else None
+
+    def _missing_row(self, record: dict[str, Any], span: Span | None) -> None:
+        if span is not None:
+            span.missing += 1
         place = {name: record[name] for name in ("index", "kind", "id")}
         which = f"{record['kind']} {record['id']} (#{record['index']})"
-        self.report.add(Finding("deleted", f"{which} is gone: its leaf is there, its row is not.", **place))
+        if span is None:
+            self.report.add(
+                Finding("deleted", f"{which} is gone: its leaf is there, its row is not.", **place)
+            )
+        elif record.get("held", {}).get("event") == span.newest:
+            says = f"{which} is gone: the act {span.newest} kept a copy of it, and that is not there."
+            self.report.add(Finding("deleted", says, **place))
+
+    def _held(self, record: dict[str, Any], leaf: bytes) -> None:
+        """A copy that an act kept: its bytes were compared with the leaf as those of any row; here its own proof is."""
+        proof, note = bytes.fromhex(record["held"]["proof"]), record["held"]["note"]
+        self.report.held += 1
+        try:
+            said = self.proof_notes.get(note) or open_note(note, self.keys)
+        except Refused:
+            said = None
+        steps = [proof[at : at + 32] for at in range(0, len(proof), 32)]
+        if said is not None:
+            self.proof_notes[note] = said
+            if root_of_proof(leaf, record["index"], said.size, steps) == said.root:
+                return
+        place = {name: record[name] for name in ("index", "kind", "id")}
+        which = f"{record['kind']} {record['id']}"
+        text = f"The proof that was kept with the copy of {which} does not lead to a signed root."
+        self.report.add(Finding("proof", text, **place))
 
     def _checkpoint(self, record: dict[str, Any]) -> None:
         self.taken["checkpoint"] += 1
@@ -523,8 +583,33 @@ class Verifier:
             self.is_lost = True
 
     def _gap(self, record: dict[str, Any]) -> None:
-        wanted = {name: str(record[name]) for name in ("event", "kind", "first", "before")}
-        self.gaps.append(wanted | {"missing": 0})
+        """What an event says that retention dropped: it counts if the key of this log signed it."""
+        said = {name: str(record.get(name)) for name in ("event", *SIGNED, "signature")}
+        if not said["rows"].isdecimal() or not said["kept"].isdecimal() or not self._signed(said):
+            self.report.remarks.append(
+                f"The event {said['event']} says that rows were dropped. The key of this log did not sign that, so it "
+                "excuses nothing."
+            )
+            return
+        spans = self.spans.setdefault(said["kind"], [])
+        place = bisect.bisect_left(spans, said["first"], key=lambda one: one.first)
+        if place == len(spans) or spans[place].first != said["first"]:
+            spans.insert(place, Span(said["kind"], said["first"], said["before"]))
+        spans[place].acts[said["event"]] = said
+
+    def _signed(self, said: dict[str, str]) -> bool:
+        try:
+            raw = base64.b64decode(said["signature"], validate=True)
+        except ValueError:
+            return False
+        for key in self.keys:
+            text = (
+                f"{key.name}\n{DROPPED}\n{said['kind']} {said['first']} {said['before']}\n"
+                f"rows {said['rows']}\nkept {said['kept']} {said['kept_sha256']}\n"
+            )
+            if raw[:4] == key.hash and verify_signature(key.public, raw[4:], text.encode()):
+                return True
+        return False
 
     def _stray(self, record: dict[str, Any]) -> None:
         said = f"{record['kind']} {record['id']} was never sealed and does not wait for it: it was inserted."
@@ -571,17 +656,41 @@ class Verifier:
                 self.report.add(Finding("fork", f"{name} is another one in the log.", checkpoint=one.number))
 
     def _finish_gaps(self) -> None:
-        for gap in self.gaps:
-            details = self.acts.get(gap["event"], {}).get("details", {})
-            told = {name: str(details.get(name)) for name in ("kind", "first", "before")}
-            if told != {name: gap[name] for name in told} or details.get("rows") != gap["missing"]:
-                says = (
-                    f"{gap['missing']} rows of the kind {gap['kind']} from {gap['first']} on are gone, and no sealed "
-                    f"act dropped exactly these: {gap['event']} is not one."
-                )
-                self.report.add(Finding("deleted", says, kind=gap["kind"], id=gap["event"]))
+        for span in (one for spans in self.spans.values() for one in spans):
+            if self.mode == "log" and not self.is_part:
+                is_lawful = self._is_exactly(span)
             else:
-                self.report.gaps.append(gap)
+                # Not every leaf of the span was seen, so that nothing can be counted.
+                is_lawful = span.missing <= sum(int(act["rows"]) for act in self._sealed_acts(span))
+            if is_lawful:
+                self.report.gaps += [
+                    {name: act[name] for name in ("event", "kind", "first", "before")}
+                    | {"missing": int(act["rows"]), "kept": int(act["kept"])}
+                    for act in self._sealed_acts(span)
+                ]
+            else:
+                says = (
+                    f"{span.missing} rows of the kind {span.kind} from {span.first} on are gone and {span.present} are "
+                    f"there, and no sealed act dropped and kept exactly these: {span.newest} is not one."
+                )
+                self.report.add(Finding("deleted", says, kind=span.kind, id=span.newest))
+
+    def _sealed_acts(self, span: Span) -> list[dict[str, Any]]:
+        """The acts of a span whose event is sealed and says what the signature covers."""
+        return [
+            act
+            for event, act in sorted(span.acts.items())
+            if isinstance(details := self.acts.get(event, {}).get("details"), dict)
+            and all(str(details.get(name)) == act[name] for name in (*SIGNED, "signature"))
+        ]
+
+    def _is_exactly(self, span: Span) -> bool:
+        """Whether as many rows are gone as the acts dropped, and exactly those are left that the last one kept."""
+        sealed = self._sealed_acts(span)
+        if len(sealed) != len(span.acts) or span.missing != sum(int(act["rows"]) for act in sealed):
+            return False
+        last = span.acts[span.newest]
+        return (str(span.present), span.digest.hexdigest()) == (last["kept"], last["kept_sha256"])
 
     def _range(self, what: str, first: int, end: int, why: str) -> None:
         leaves = f"Leaf #{first}" if end == first + 1 else f"Leaves #{first} to #{end - 1}"
@@ -632,9 +741,13 @@ def in_words(report: Report) -> str:
     if report.found > len(lines):
         lines.append(f"… and {report.found - len(lines)} more.")
     lines += [
-        f"{gap['missing']} rows ({gap['kind']}) were dropped by the act {gap['event']}."
+        f"{gap['missing']:,} rows ({gap['kind']}) were dropped by the act {gap['event']}, which kept {gap['kept']:,}."
         for gap in report.gaps
     ]
+    if report.held:
+        lines.append(
+            f"{report.held:,} copies that retention kept are as they were sealed, with their proofs."
+        )
     lines += report.remarks
     agree = f"{report.rows:,} rows" + (f" and {report.headers:,} headers" if report.headers else "")
     lines.append(

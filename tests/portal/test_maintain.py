@@ -22,6 +22,7 @@ def with_jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         named = [(f"job {number}", 3600.0, job) for number, job in enumerate(jobs)]
         monkeypatch.setattr(maintain, "JOBS", named)
         monkeypatch.setattr(maintain, "SEALING", [])
+        monkeypatch.setattr(maintain, "RETENTION", [])
         # The command listens to signals, which is the business of pytest here.
         monkeypatch.setattr(maintain.signal, "signal", lambda *_: None)
         call_command("maintain", once=True)

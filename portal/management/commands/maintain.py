@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connections
 
 from portal import sealing
-from portal.maintenance import JOBS, SEALING, Job
+from portal.maintenance import JOBS, RETENTION, SEALING, Job
 
 logger = structlog.get_logger(__name__)
 # A job that failed is tried again after this, or at its next turn if that comes sooner.
@@ -32,13 +32,18 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         if once:
-            for name, _, job in [*JOBS, *SEALING]:
+            for name, _, job in [*JOBS, *SEALING, *RETENTION]:
                 run_job(name, job)
             return
-        sealer = threading.Thread(target=run_lane, args=(SEALING, stop), name="seals")
-        sealer.start()
+        lanes = [
+            threading.Thread(target=run_lane, args=(jobs, stop), name=name)
+            for name, jobs in (("seals", SEALING), ("retention", RETENTION))
+        ]
+        for lane in lanes:
+            lane.start()
         run_lane(JOBS, stop)
-        sealer.join()
+        for lane in lanes:
+            lane.join()
 
 
 def run_lane(jobs: Sequence[Job], stop: threading.Event) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from audit.seals import verify_evidence
 from audit.seals.notes import Head
 from audit.seals.signing import SigningKey
+from tests.audit.seals import gaps
 from tests.audit.seals.bundles import KEY, START, a_bundle, an_entry_bundle
 
 FROZEN = Path(__file__).with_name("corpus.json")
@@ -37,6 +38,8 @@ def cases() -> dict[str, tuple[Bundle, list[str]]]:
         bundle = an_entry_bundle(13, 6)
         edit(bundle[1])
         found[f"entry: {name}"] = bundle, []
+    for name, bundle in gaps.of_one_entry().items():
+        found[f"entry, {name}"] = bundle, []
     longer, other = a_bundle(17, every=4)[0]["head"], a_bundle(13, every=4, seed=2)[0]["head"]
     earlier = [one["note"] for one in of(a_bundle(13, every=4), "checkpoint")]
     found["kept, of a longer log"] = a_bundle(13, every=4, head=False), [longer]
@@ -132,42 +135,6 @@ def row(place: int, old: str, new: str, *, header: bool = True) -> Callable[[Bun
         if header:
             leaf["header"] = leaf["row"]
         leaf["row"] = leaf["row"].replace(old, new)
-
-    return edit
-
-
-def gap(rows: int = 1, *, sealed: bool = True, kind: str = "payload") -> Callable[[Bundle], None]:
-    """The row of leaf 2 is gone, and an act says that it was dropped."""
-
-    def edit(bundle: Bundle) -> None:
-        import hashlib
-
-        from audit import headers
-        from audit.seals import merkle
-
-        leaves = of(bundle, "leaf")
-        gone, act = leaves[2], leaves[9]
-        last = gone["id"][:-1] + chr(ord(gone["id"][-1]) + 1)
-        said = {"kind": kind, "first": gone["id"], "before": last}
-        bundle.insert(1, {"type": "gap", "event": act["id"]} | said)
-        del gone["row"]
-        if not sealed:
-            return
-        facts = {"id": act["id"], "action": "retention.partition-dropped", "details": said | {"rows": rows}}
-        act["row"] = headers.canonical("event", facts).decode()
-        act |= {"kind": "event", "leaf": hashlib.sha256(b"\0" + act["row"].encode()).hexdigest()}
-        tree, number = merkle.CompactRange(), 0
-        for record in bundle:
-            if record["type"] == "leaf":
-                record["nodes"] = b"".join(tree.append(bytes.fromhex(record["leaf"]))).hex()
-            elif record["type"] == "checkpoint":
-                head = dataclasses.replace(KEY.verifier.open(record["note"]), root=tree.root())
-                record |= {
-                    "note": KEY.sign(head),
-                    "root": tree.root().hex(),
-                    "peaks": [one.hex() for one in tree.peaks],
-                }
-                bundle[0]["head"], number = record["note"], number + 1
 
     return edit
 
@@ -280,10 +247,7 @@ EDITS: dict[str, Callable[[Bundle], None]] = {
     "signed: a larger size": resigned(1, size=9),
     "signed: larger than the log": resigned(3, size=15),
     "a stray": lambda bundle: bundle.insert(-1, {"type": "stray", "kind": "event", "id": "x"}),
-    "a lawful gap": gap(),
-    "a gap of more rows than said": gap(2),
-    "a gap of another kind": gap(kind="event"),
-    "a gap that nobody sealed": gap(sealed=False),
+    **gaps.EDITS,
     "some wait": change("bundle", waiting=3),
     "no head": change("bundle", head=None),
     "a head of another key": change("bundle", head=OTHER.sign(KEY.verifier.open(a_bundle(13, every=4)[0]["head"]))),

@@ -25,7 +25,9 @@ def test_of_what_was_tampered_with_nothing_passes() -> None:
     harmless = {
         "a number spelled otherwise", "an address spelled otherwise", "numbers deep, spelled otherwise",
         "objects deep, spelled otherwise", "a quiet minute", "headers alone", "the peaks of a checkpoint",
-        "a lawful gap", "some wait",
+        "a lawful gap", "a lawful gap without copies", "a lawful gap in two acts",
+        "a lawful gap in two acts, nothing left", "a lawful gap, from a checkpoint within",
+        "a lawful gap, from a checkpoint after", "entry, dropped", "entry, kept", "some wait",
         "no head", "kept, of this log", "from a checkpoint", "from a checkpoint, kept",
     }  # fmt: skip
     clean = {name for name in passes if name.startswith("clean ") or name.removeprefix("entry ").isdigit()}

@@ -15,6 +15,7 @@ import pytest
 
 from audit import trail
 from audit.models import SealedLeaf
+from audit.retention.statement import Statement, digest_of
 from audit.seals import sequencer, verify_evidence
 from audit.seals.bundle import Record, Source
 from audit.seals.verify_evidence import Report, Verifier
@@ -149,12 +150,9 @@ def test_a_missing_row_passes_only_for_an_act_that_is_sealed_and_dropped_exactly
     log: SealedLog,
 ) -> None:
     gone = SealedLeaf.objects.get(index=0)
-    act = {
-        "kind": "payload",
-        "first": str(gone.entry_id),
-        "before": str(gone.entry_id)[:-4] + "ffff",
-        "rows": 1,
-    }
+    first = str(gone.entry_id)
+    said = Statement("payload", first, first[:-4] + "ffff", 1, *digest_of([]))
+    act = said.signed_with(cast.KEY)
     trail.record(Action.PARTITION_DROPPED, actor=SYSTEM, enterprise_id=None, details=act)
     ours = cast.a_sequencer(log.folder)
     with edits.edited(edits.delete, 0):

@@ -1,0 +1,92 @@
+"""What was dropped, as the trail tells it: for pages, packs, exports and keys. A verifier asks for the signature."""
+
+import datetime
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.models.fields.json import KT
+
+from audit.models import AuditEvent, HeldCopy, RecordKind
+from audit.partitions import month_after
+from audit.retention import months
+from audit.retention.months import Month
+from audit.vocabulary import Action
+
+# Texts, and not the details as they are: one planted event that can't be read must not stop every page.
+SAID: Final = ("kind", "first", "rows", "kept", "approval")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """An event by which a month was dropped, but for what was kept."""
+
+    event: uuid.UUID
+    month: Month
+    rows: int
+    kept: int
+    approval: str
+    actor_name: str
+
+    @property
+    def at(self) -> datetime.datetime:
+        """When, by its id."""
+        return datetime.datetime.fromtimestamp((self.event.int >> 80) / 1000, datetime.UTC)
+
+
+def acts(kind: RecordKind | None = None, *, using: str = "default") -> list[Act]:
+    """All of them, the newest first: at most a few for each month that ever was."""
+    rows = AuditEvent.objects.using(using).filter(action=Action.PARTITION_DROPPED).order_by("-pk")
+    said = rows.values_list("id", "actor_name", *(KT(f"details__{name}") for name in SAID))
+    found = (_act(*one) for one in said)
+    return [act for act in found if act is not None and kind in (None, act.month.kind)]
+
+
+def dropped_months(kind: RecordKind, *, using: str = "default") -> list[datetime.date]:
+    """The first days of the months that were dropped, the oldest first."""
+    return sorted({act.month.day for act in acts(kind, using=using)})
+
+
+def act_of(kind: RecordKind, entry_id: uuid.UUID) -> Act | None:
+    """The newest act that dropped the month of this id."""
+    return next((act for act in acts(kind) if act.month.first <= entry_id < act.month.before), None)
+
+
+def copies_among(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these entries stand in a month that was dropped."""
+    return set(HeldCopy.objects.filter(entry_id__in=list(ids)).values_list("entry_id", flat=True))
+
+
+def copy_of(entry_id: uuid.UUID) -> HeldCopy | None:
+    """What is kept of the act that kept this entry, the newest of them."""
+    return HeldCopy.objects.filter(entry_id=entry_id).order_by("-pk").first()
+
+
+def in_words(kind: RecordKind) -> str:
+    """What is missing of a kind, for who reads a list of it; empty when nothing was dropped."""
+    days = dropped_months(kind)
+    if not days:
+        return ""
+    runs: list[list[datetime.date]] = []
+    for day in days:
+        if runs and month_after(runs[-1][-1]) == day:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    spans = [f"{run[0]:%Y-%m}" + (f" to {run[-1]:%Y-%m}" if len(run) > 1 else "") for run in runs]
+    dropped = f"The {kind.label} of {', '.join(spans)} was dropped by retention"
+    return f"{dropped}: only what legal holds keep is left of it."
+
+
+def _act(event: uuid.UUID, actor_name: str, *said: str | None) -> Act | None:
+    """None for an event that says something else: whoever may write events could have planted it."""
+    kind, first, rows, kept, approval = (one or "" for one in said)
+    month = months.of_first(kind, first)
+    if month is None or not _is_count(rows) or not _is_count(kept):
+        return None
+    return Act(event, month, int(rows), int(kept), approval, actor_name)
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < 19

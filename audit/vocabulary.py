@@ -108,4 +108,5 @@ class ApprovedAct(models.TextChoices):
     CHANGE_RETENTION = "retention.change", "change how long evidence is kept"
     CHANGE_RESIDUE = "retention.residue", "change how long sealed remainders of bodies live"
     DROP_MONTHS = "retention.drop", "drop months of evidence that are past their policy"
+    REVEAL_SEVERAL = "person.reveal-several", "reveal several clear values"
     CLEAR_PACK = "person.access-pack", "take an access pack in clear"

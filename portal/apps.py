@@ -24,12 +24,14 @@ class PortalConfig(AppConfig):
             sign_in,
         )
         from portal.checks import app_cannot_change_evidence
+        from portal.reveals import several
 
         post_migrate.connect(database_roles.grant_after_migrate, sender=self)
         post_migrate.connect(installation.declare_after_migrate, sender=self)
         acts.know_people_by(access.actor_may)
         role_grants.register()
         restore_declarations.register()
+        several.register()
         checks.register(app_cannot_change_evidence, checks.Tags.security, deploy=True)
         sign_in.connect()
         provider_settings.check_roles(settings.PROVIDERS.values(), roles.Role.values)

@@ -103,3 +103,35 @@ class BreakGlass(models.Model):
 
     def __str__(self) -> str:
         return f"break-glass {self.id}"
+
+
+class RevealGrant(models.Model):
+    """Several clear values that one person may open once (docs/reveals.md), as a second person approved it."""
+
+    id = models.UUIDField(primary_key=True, editable=False)  # UUIDv7
+    enterprise_id = models.BigIntegerField()
+    actor_id = models.CharField(max_length=64)
+    actor_name = models.CharField(max_length=200)
+    parameters = models.JSONField()  # exactly what was asked for: ids, never a clear value
+    approval_id = models.UUIDField(null=True)  # none in a sandbox
+    approved_by_name = models.CharField(max_length=200, blank=True)
+    granted_at = models.DateTimeField(auto_now_add=True, db_default=Now())
+    expires_at = models.DateTimeField()
+    opened_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["actor_id"], condition=Q(opened_at=None), name="grants_to_open"),
+            models.Index(fields=["approval_id"], name="grant_by_approval"),
+        ]
+        triggers: ClassVar = [
+            pgtrigger.Protect(name="stays", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="opened_once",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__opened_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"reveal grant {self.id}"

@@ -118,7 +118,13 @@ class Cluster:
         dumped = subprocess.run(
             [programs / "pg_dump", "--dbname", source], capture_output=True, text=True, check=True
         )
-        into = [str(programs / "psql"), "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
+        into = [
+            str(programs / "psql"),
+            "--no-psqlrc",
+            "--quiet",
+            "--single-transaction",
+            "--set=ON_ERROR_STOP=1",
+        ]
         subprocess.run(
             [*into, "--dbname", self.urls(database).admin],
             input=dumped.stdout,

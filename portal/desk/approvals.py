@@ -17,6 +17,7 @@ from audit.vocabulary import ApprovedAct
 from portal.desk import inbox
 from portal.desk.keyset import sheet
 from portal.desk.visit import Visit
+from portal.reveals import several
 from portal.roles import Permission
 from tokens.models import Enterprise
 
@@ -88,6 +89,9 @@ def approval(request: HttpRequest, visit: Visit, approval_id: uuid.UUID) -> Http
         "digest": bytes(asked.digest).hex(),
         "enterprise": _names(visit).get(asked.enterprise_id),
         "may_see_events": visit.may(Permission.VIEW_EVENTS),
+        "grant": next((one for one in several.waiting(visit.actor) if one.approval_id == asked.pk), None)
+        if asked.act == ApprovedAct.REVEAL_SEVERAL
+        else None,
     }
     return render(request, "desk/approval.html", context)
 

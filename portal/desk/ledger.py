@@ -22,7 +22,7 @@ from portal.desk.keyset import Sheet, sheet
 from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
 from portal.models import BreakGlass
-from portal.reveals import break_glass, caps
+from portal.reveals import break_glass, caps, several
 from portal.reveals.errors import RevealError
 from portal.reveals.reasons import EXPLANATION_LENGTH, Reason
 from portal.roles import Permission
@@ -108,6 +108,8 @@ def ledger(request: HttpRequest, visit: Visit) -> HttpResponse:
         "waiting": [
             (one, break_glass.is_overdue(one)) for one in break_glass.waiting(visit.enterprise_ids)[:50]
         ],
+        "may_reveal": visit.may(Permission.REVEAL),
+        "granted": several.waiting(visit.actor),
         "may_review": visit.may(Permission.REVIEW_REVEALS),
         "may_view_people": visit.may(Permission.VIEW_MAPPINGS),
     }

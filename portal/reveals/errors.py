@@ -28,5 +28,13 @@ class OwnReveal(RevealError):
     """Somebody else has to review what you revealed."""
 
 
+class GrantEnded(RevealError):
+    """This was opened already, or its four hours are over: ask anew."""
+
+
+class NotWhatWasApproved(RevealError):
+    """What would be opened is not what was approved: something was erased or changed meanwhile. Ask anew."""
+
+
 class ReviewedAlready(RevealError):
     """This was reviewed already."""

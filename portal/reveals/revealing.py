@@ -60,17 +60,23 @@ def _record(subject: Subject, why: Why, actor: Actor) -> Use:
         use = caps.locked(actor.id)
         refused = use.is_over_hard_cap and not why.explanation
         if refused:
-            _event(Action.REVEAL_REFUSED, subject, actor, {"field": subject.field, "in_a_day": use.in_a_day})
+            record_refusal(subject, actor, use)
         else:
-            _record_reveal(subject, why, actor, use)
+            record_reveal(subject, why, actor, use)
     if refused:
         raise OverHardCap
     return use
 
 
-def _record_reveal(subject: Subject, why: Why, actor: Actor, use: Use) -> None:
+def record_refusal(subject: Subject, actor: Actor, use: Use) -> None:
+    """Event of what the hard cap refused."""
+    _event(Action.REVEAL_REFUSED, subject, actor, {"field": subject.field, "in_a_day": use.in_a_day})
+
+
+def record_reveal(subject: Subject, why: Why, actor: Actor, use: Use, **beside: Any) -> None:
+    """Event and alarms of one value, in the caller's transaction; `use` is that before it."""
     facts: dict[str, Any] = {
-        "field": subject.field, "masked": subject.masked, "reason": why.reason.value, "case": why.case,
+        "field": subject.field, "masked": subject.masked, "reason": why.reason.value, "case": why.case, **beside,
     }  # fmt: skip
     if why.explanation:
         facts |= {"break_glass": True, "explanation": why.explanation}

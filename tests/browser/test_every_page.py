@@ -38,7 +38,7 @@ EMPTY = [
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
-    "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/second-factor/",
+    "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/reveals/several/", "/admin/second-factor/",
     "/admin/second-factor/passkey/", "/admin/second-factor/confirm/",
 ]  # fmt: skip
 

@@ -110,3 +110,24 @@ def test_a_hole_of_a_log_entry_is_revealed_by_keyboard(visitor: Visitor, ana: Ma
     page.get_by_label("Case number").fill("CS-7")
     visitor.press("Reveal")
     assert page.inner_text("#revealed") == CLEAR
+
+
+def test_several_values_are_shown_together_and_gone_when_the_window_is_left(visitor: Visitor) -> None:
+    trial = an_enterprise("Trial", sandbox=True)  # where nobody else has to approve
+    app_of(cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=trial))
+    mapping = Mapping.objects.get(token=api_cast.a_person(trial, *api_cast.ANA))
+    visitor.sign_in("olivia", cast.PASSWORD)
+    visitor.open(f"/admin/people/{mapping.pk}/")
+    page = visitor.page
+    page.get_by_role("link", name="Reveal several").click()
+    page.get_by_label("Reason", exact=True).select_option("incident")
+    page.get_by_label("Case number").fill("CS-2026-0815")
+    visitor.press("Ask for approval")
+    assert page.inner_text("h1") == "Open 3 values of 1 person"
+    visitor.press("Open all of them now")
+    assert page.locator("output").all_inner_texts() == [CLEAR, "Ana", "São Paulo"]
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    assert page.locator("output").all_inner_texts() == [MASKED, "•••", "•••"]
+    page.reload()
+    assert page.inner_text("h1") == "Who saw whom"
+    assert CLEAR not in page.content()

@@ -1,15 +1,16 @@
 "use strict";
-/* A revealed value is masked again after its time, and as soon as its window is left. */
+/* Revealed values are masked again after their time, and as soon as their window is left. */
 (() => {
     const shown = document.querySelector("[data-hide-after]");
     if (!shown) return;
+    const values = [shown, ...shown.querySelectorAll("[data-mask]")].filter((one) => "mask" in one.dataset);
     const said = document.querySelector("[data-hide-said]");
     let left = Number(shown.dataset.hideAfter);
     const hide = () => {
         if (left === null) return;
         left = null;
         window.clearInterval(clock);
-        shown.textContent = shown.dataset.mask;
+        for (const value of values) value.textContent = value.dataset.mask;
         said.textContent = "Hidden again.";
         said.setAttribute("role", "status");
     };

@@ -50,6 +50,8 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/people/<int:mapping_id>/attributes/<uuid:set_id>/<int:position>/reveal/": (FORM, (O,)),
     "admin/log/<uuid:entry_id>/<str:side>/<int:number>/reveal/": (FORM, (O,)),
     "admin/log/<uuid:entry_id>/<str:side>/<int:number>/<int:position>/reveal/": (FORM, (O,)),
+    "admin/reveals/several/": (FORM, (O,)),
+    "admin/reveals/several/<uuid:grant_id>/": (FORM, (O,)),
     "admin/reveals/": (READ, (O, A)),
     "admin/reveals/<uuid:event_id>/review/": (FORM, (O,)),
     "admin/unsubscribes/": (READ, (O, A)),
@@ -175,6 +177,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
     export = requests.ask(acme, what=Export.What.LOG, form=Export.Form.CSV, only={}, case="C-1", actor=SYSTEM)
     known = {
         "<uuid:approval_id>": asked.pk,
+        "<uuid:grant_id>": uuid.uuid4(),
         "<int:user_id>": colleague.pk,
         "<int:membership_id>": colleague.memberships.get().pk,
         "<uuid:job_id>": job.pk,

@@ -67,6 +67,14 @@ class Action(models.TextChoices):
     OPTED_OUT = "consent.opted-out", "recorded an opt-out"
     OPTED_IN = "consent.opted-in", "recorded an opt-in"
 
+    UNSUBSCRIBE_TAKEN = "unsubscribe.taken", "took on an unsubscribe"
+    UNSUBSCRIBE_WRITTEN = "unsubscribe.written", "unsubscribed them in Marketing Cloud"
+    UNSUBSCRIBE_VERIFIED = "unsubscribe.verified", "verified an unsubscribe in Marketing Cloud"
+    UNSUBSCRIBE_CLOSED = "unsubscribe.closed", "closed an unsubscribe"
+    UNSUBSCRIBE_PAUSED = "unsubscribe.paused", "paused the clock of an unsubscribe"
+    UNSUBSCRIBE_RESUMED = "unsubscribe.resumed", "let the clock of an unsubscribe run on"
+    UNSUBSCRIBE_EXTENDED = "unsubscribe.extended", "extended the time of an unsubscribe"
+
     BULK_LOADED = "bulk.loaded", "brought in the file of a bulk job"
     BULK_PLANNED = "bulk.planned", "planned a bulk job"
     BULK_STARTED = "bulk.started", "started a bulk job"
@@ -93,6 +101,7 @@ class Action(models.TextChoices):
     ALARM_BREAK_GLASS = "alarm.break-glass", "somebody broke the glass to reveal a value"
     ALARM_REVEAL_CAP = "alarm.reveal-cap", "somebody reveals more than the daily cap"
     ALARM_UNUSUAL_REVEALS = "alarm.unusual-reveals", "somebody reveals more than is usual for them"
+    ALARM_OVERDUE = "alarm.overdue", "an unsubscribe passed its due instant"
     ALARM_UNKNOWN_TOKENS = "alarm.unknown-tokens", "a client asks for many unknown tokens"
 
 
@@ -104,6 +113,10 @@ class ApprovedAct(models.TextChoices):
     START_BULK = "bulk.start", "run a bulk job"
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
     CLEAR_EXPORT = "export.clear", "export in clear"
+    CONFIRM_UNSUBSCRIBE = (
+        "unsubscribe.confirm",
+        "confirm an unsubscribe that has no proof from Marketing Cloud",
+    )
     RELEASE_HOLD = "hold.release", "release a legal hold"
     CHANGE_RETENTION = "retention.change", "change how long evidence is kept"
     CHANGE_RESIDUE = "retention.residue", "change how long sealed remainders of bodies live"

@@ -27,6 +27,9 @@ REVIEW_CHANGES = "reviewed_by_id, reviewed_by_name, reviewed_at, was_justified, 
 EXPORT_CHANGES = (
     "after, state, failure, failures, epoch, lease_until, slices, rows, finished_at, expires_at, taken"
 )
+UNSUBSCRIBE_CHANGES = (
+    "state, proof, written_by_id, owner_id, owner_name, target_at, due_at, paused_at, alarmed, closed_at"
+)
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
@@ -50,6 +53,7 @@ NARROWER = {
     "tokens_enterprise": f"SELECT, INSERT, UPDATE ({ENTERPRISE_CHANGES})",
     # Nothing lifts an opt-out yet, so nothing may take a row from what Resolve blocks.
     "tokens_suppression": "SELECT, INSERT, UPDATE",
+    "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",

@@ -132,6 +132,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },
+    "raise the alarm for overdue unsubscribes": {
+        "task": "tokens.consent.overdue",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
 }
 
 # --- application -------------------------------------------------------------------------------------------

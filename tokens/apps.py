@@ -12,6 +12,7 @@ class TokensConfig(AppConfig):
         from tokens import open_clients
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
+        from tokens.consent import unsubscribes
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
         from tokens.exports import requests
@@ -22,4 +23,5 @@ class TokensConfig(AppConfig):
         packs.register()
         requests.register()
         held.register()
+        unsubscribes.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

@@ -76,6 +76,10 @@ class SourceIdReused(BadOptOut):
     """The source sent this id before for somebody or something else: give each opt-out an id of its own."""
 
 
+class BadStep(VaultError):
+    """The unsubscribe can't be moved so."""
+
+
 class PackError(VaultError):
     """An access pack can't be taken."""
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from audit import trail
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
+from tokens.consent import unsubscribes
 from tokens.consent.blind import BlindIndexes, of_mapping, of_typed
 from tokens.crypto.fields import Clear
 from tokens.errors import AmbiguousNumber, BadOptOut, SourceIdReused, UnknownToken
@@ -64,6 +65,7 @@ def record_opt_out(
     if stored.pk == event.pk:
         if stored.scope == ConsentEvent.Scope.ENTERPRISE:
             _suppress(enterprise, kind, person)
+        unsubscribes.open_for(event)
         _record(stored, actor)
     return stored
 

@@ -7,8 +7,8 @@ from celery import shared_task
 from django.conf import settings
 
 from tokens.bulk import doorbell
-from tokens.bulk.tasks import while_the_database_answers
 from tokens.exports import requests, worker
+from tokens.outages import while_the_database_answers
 
 SWEEP: Final = "tokens.exports.sweep"
 

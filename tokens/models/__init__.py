@@ -9,6 +9,7 @@ from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
 from tokens.models.exports import Export, ExportSlice
 from tokens.models.mappings import Mapping
+from tokens.models.unsubscribes import Unsubscribe
 
 __all__ = [
     "AccessPack",
@@ -31,4 +32,5 @@ __all__ = [
     "IndexVersion",
     "Mapping",
     "Suppression",
+    "Unsubscribe",
 ]

@@ -1,0 +1,91 @@
+"""Until when an opt-out must have been carried out everywhere: law, calendar and time zone give an instant, once.
+
+Defaults, not legal advice: `docs/unsubscribes.md` names the source of each. The clock starts when the person asked,
+not when somebody loaded a file. A term of N business days ends with the Nth business day after the one on which they
+asked, by the calendar and at the midnight of the place whose law it is. The instant is stored with the unsubscribe,
+together with the version of the calendar that gave it, and is never computed again.
+"""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import holidays
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What a law allows: so many business days of a country (ISO 3166, or ECB for the euro area), ending there."""
+
+    code: str
+    label: str
+    business_days: int
+    calendar: str
+    zone: str
+
+
+# Where a law names no number ("without undue delay"), and where no law is stated, the term is our own target.
+TARGET_DAYS: Final = 1
+LAWS: Final[Sequence[Law]] = (
+    Law("", "not stated", TARGET_DAYS, "ECB", "UTC"),
+    Law("gdpr", "EU: GDPR, ePrivacy", TARGET_DAYS, "ECB", "Europe/Brussels"),
+    Law("uk-pecr", "UK: PECR, UK GDPR", TARGET_DAYS, "GB", "Europe/London"),
+    Law("tcpa", "US: TCPA (texts)", 10, "US", "America/New_York"),
+    Law("can-spam", "US: CAN-SPAM (e-mail)", 10, "US", "America/New_York"),
+    Law("ccpa", "US: CCPA", 15, "US", "America/Los_Angeles"),
+    Law("casl", "Canada: CASL", 10, "CA", "America/Toronto"),
+    Law("au-spam-act", "Australia: Spam Act", 5, "AU", "Australia/Sydney"),
+    Law("other", "another law", TARGET_DAYS, "ECB", "UTC"),
+)
+_BY_CODE: Final = {law.code: law for law in LAWS}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When an opt-out must be carried out (`at`), when we want that (`target_at`), and what said so (`calendar`)."""
+
+    at: datetime.datetime
+    target_at: datetime.datetime
+    calendar: str
+
+
+def law_of(code: str) -> Law:
+    """The law of that code; one that nobody knows counts as another law, with the strictest term."""
+    return _BY_CODE.get(code, _BY_CODE["other"])
+
+
+def due(code: str, asked_at: datetime.datetime) -> Due:
+    """The terms of an opt-out under the law `code` which a person asked for at `asked_at` (aware)."""
+    law = law_of(code)
+    return Due(
+        at=_end_of_business_day(law, asked_at, law.business_days),
+        target_at=_end_of_business_day(law, asked_at, min(TARGET_DAYS, law.business_days)),
+        calendar=f"{law.calendar} holidays {version('holidays')}",
+    )
+
+
+def later(code: str, instant: datetime.datetime, business_days: int) -> datetime.datetime:
+    """The end of the `business_days`th business day after that on which `instant` falls: an extension."""
+    # A term ends at midnight, which belongs to the day before.
+    return _end_of_business_day(law_of(code), instant - datetime.timedelta(microseconds=1), business_days)
+
+
+def is_business_day(code: str, day: datetime.date) -> bool:
+    """Whether the terms of a law count that day."""
+    return _calendar(law_of(code).calendar).is_working_day(day)
+
+
+def _end_of_business_day(law: Law, since: datetime.datetime, number: int) -> datetime.datetime:
+    zone = ZoneInfo(law.zone)
+    day = _calendar(law.calendar).get_nth_working_day(since.astimezone(zone).date(), number)
+    midnight = datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time(), zone)
+    return midnight.astimezone(datetime.UTC)
+
+
+@cache
+def _calendar(code: str) -> holidays.HolidayBase:
+    return holidays.financial_holidays(code) if code == "ECB" else holidays.country_holidays(code)

@@ -9,7 +9,7 @@ class TokensConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.approvals import acts
-        from tokens import open_clients
+        from tokens import open_clients, residue
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
         from tokens.consent import unsubscribes
@@ -19,6 +19,7 @@ class TokensConfig(AppConfig):
 
         acts.know_sandboxes_by(is_sandbox)
         open_clients.register()
+        residue.register()
         approval.register()
         packs.register()
         requests.register()

@@ -21,10 +21,10 @@ CHANGEABLE: Final = frozenset(
         "mobile_token_digits",
         "optout_blocks_resolve",
         "identifier_keys_allowed",
-        "residue_days",
     }
 )
-"""Fields that `change_enterprise` takes; EID, token domain and sandbox are fixed at birth."""
+"""Fields that `change_enterprise` takes; EID, token domain and sandbox are fixed at birth, `tokens.residue` has its own
+way."""
 
 
 def is_sandbox(enterprise_id: int) -> bool:

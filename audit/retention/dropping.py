@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from audit import holds, trail
-from audit.models import Checkpoint, HeldCopy, LegalHold, RecordKind, SealQueueEntry
+from audit.models import AuditEvent, Checkpoint, HeldCopy, LegalHold, RecordKind, SealedLeaf, SealQueueEntry
 from audit.retention import errors, gaps, kept, months, orders, policies, statement
 from audit.retention.months import Month
 from audit.retention.orders import Order
@@ -94,6 +94,7 @@ def drop(month: Month, order: Order, *, sequencer: Sequencer) -> Dropped:
 
 def _drop(cursor: Any, month: Month, order: Order, seals: Sequencer) -> tuple[Dropped, str | None, str]:
     _allowed(month, order, seals.using)
+    approved = _approval_event(order, seals)
     _freeze(cursor, month)
     base = _sealed(cursor, month, seals)
     there = _examine(cursor, month, base, seals)
@@ -112,7 +113,7 @@ def _drop(cursor: Any, month: Month, order: Order, seals: Sequencer) -> tuple[Dr
     cursor.execute(ALONE)
     known, newest = _whole(seals)
     said = Statement(month.kind.value, str(month.first), str(month.before), there - left[0], *left)
-    event = _record(month, order, said, live, base, seals)
+    event = _record(month, order, said, live, seals, approved=approved, base=base)
     _keep_proofs(cursor, month, event, base, seals)
     _replace(cursor, month, is_empty=not left[0], using=seals.using)
     note = seals.seal(cursor, [leaf_of_event(cursor, event)], newest)
@@ -127,6 +128,25 @@ def _allowed(month: Month, order: Order, using: str) -> None:
     now_open = [one for one in orders.open_orders(using=using) if one.approval.pk == order.approval.pk]
     if not any(month in one.months for one in now_open):
         raise errors.NotApproved(month.name)
+
+
+def _approval_event(order: Order, seals: Sequencer) -> uuid.UUID:
+    """The sealed event of the approval. A row that says so is not believed: a database user could make it say so."""
+    asked = order.approval
+    events = AuditEvent.objects.using(seals.using).filter(
+        action=Action.APPROVAL_APPROVED, target_type="approval", target_id=str(asked.pk),
+        actor_id=asked.decided_by_id, details__digest=bytes(asked.digest).hex(),
+    )  # fmt: skip
+    if not asked.decided_by_delay:  # alone by declaration: then a day had to pass
+        events = events.exclude(actor_id=asked.requester_id)
+    for event in events.values_list("pk", flat=True):
+        leaf = SealedLeaf.objects.using(seals.using).filter(entry_id=event, kind=rows.Kind.EVENT).first()
+        if leaf is None:
+            raise errors.Busy("its approval waits for its seal")
+        row = rows.read(rows.Kind.EVENT, [event], using=seals.using).get(event)
+        if row is not None and row.is_what_was_written(bytes(leaf.leaf_hash)):
+            return event
+    raise errors.NotApproved("its request says so, and no sealed event does")
 
 
 def _freeze(cursor: Any, month: Month) -> None:
@@ -266,7 +286,14 @@ def _keep_proofs(cursor: Any, month: Month, event: uuid.UUID, base: Checkpoint, 
 
 # -- the act itself -------------------------------------------------------------------------------------------
 def _record(
-    month: Month, order: Order, said: Statement, live: Sequence[LegalHold], base: Checkpoint, seals: Sequencer
+    month: Month,
+    order: Order,
+    said: Statement,
+    live: Sequence[LegalHold],
+    seals: Sequencer,
+    *,
+    approved: uuid.UUID,
+    base: Checkpoint,
 ) -> uuid.UUID:
     approval = order.approval
     policy = policies.in_force(month.kind, using=seals.using)
@@ -281,6 +308,7 @@ def _record(
             "policy": policies.in_words(policy.months),
             "approval": str(approval.pk),
             "approved_by": approval.decided_by_name,
+            "approved_with": str(approved),
             "holds": sorted({hold.case for hold in live if _keeps(hold, month, seals.using)}),
             "checkpoint": base.number,
         },

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db.models.fields.json import KT
 
-from audit.models import AuditEvent, HeldCopy, RecordKind
+from audit.models import AuditEvent, HeldCopy, PayloadEntry, RecordKind, SealedLeaf, SealQueueEntry
 from audit.partitions import month_after
 from audit.retention import months
 from audit.retention.months import Month
@@ -51,6 +51,16 @@ def dropped_months(kind: RecordKind, *, using: str = "default") -> list[datetime
 def act_of(kind: RecordKind, entry_id: uuid.UUID) -> Act | None:
     """The newest act that dropped the month of this id."""
     return next((act for act in acts(kind) if act.month.first <= entry_id < act.month.before), None)
+
+
+def drop_of(entry_id: uuid.UUID) -> tuple[Act, int] | None:
+    """Of an entry that is gone: the act that dropped it, and the index of its leaf. None for any other id."""
+    act = act_of(RecordKind.PAYLOAD, entry_id)
+    if act is None or PayloadEntry.objects.filter(pk=entry_id).exists():
+        return None
+    leaves = SealedLeaf.objects.filter(entry_id=entry_id, kind=SealQueueEntry.Kind.PAYLOAD)
+    leaf = leaves.values_list("index", flat=True).first()
+    return None if leaf is None else (act, leaf)
 
 
 def copies_among(ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:

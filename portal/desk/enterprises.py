@@ -21,13 +21,11 @@ class ChangeEnterpriseForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Enterprise
         fields = (
-            "name", "default_region", "optout_blocks_resolve", "identifier_keys_allowed", "residue_days",
-            "mobile_token_digits",
+            "name", "default_region", "optout_blocks_resolve", "identifier_keys_allowed", "mobile_token_digits",
         )  # fmt: skip
         labels = {
             "optout_blocks_resolve": "Opt-outs of the whole enterprise block at Resolve",
             "identifier_keys_allowed": "Accept subscriber keys that are an address or a number",
-            "residue_days": "Days that sealed remainders of logged bodies live",
             "mobile_token_digits": "Length of mobile tokens by country code",
         }
         widgets = {"mobile_token_digits": forms.Textarea({"rows": 2, "spellcheck": "false"})}

@@ -9,13 +9,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from audit.models import AuditEvent, SealQueueEntry
+from audit.models import AuditEvent, RecordKind, SealQueueEntry
 from audit.partitions import first_id_at
+from audit.retention import gaps
 from audit.seals.status import seals_of
 from audit.vocabulary import Action
 from portal.desk.keyset import Sheet, sheet
 from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
+from portal.roles import Permission
 
 _SPANS: Final = {
     "24h": ("last 24 hours", datetime.timedelta(hours=24)),
@@ -93,6 +95,8 @@ def events(request: HttpRequest, visit: Visit) -> HttpResponse:
         "title": "Event trail",
         "form": form,
         "sheet": page,
+        "dropped": gaps.in_words(RecordKind.EVENT),
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
         "too_slow": too_slow,
         "filtered": any(value for name, value in request.GET.items() if name not in ("older", "newer")),
     }

@@ -9,11 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from audit.models import Api, Outcome, PayloadEntry
+from audit.models import Api, Outcome, PayloadEntry, RecordKind
 from audit.partitions import first_id_at
+from audit.retention import gaps
 from portal.desk.keyset import Sheet, sheet
 from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
+from portal.roles import Permission
 from tokens.models import ApiClient
 
 # What the list shows. Bodies and evidence columns stay in the database.
@@ -109,6 +111,8 @@ def entries(request: HttpRequest, visit: Visit) -> HttpResponse:
         "title": "Payload log",
         "form": form,
         "sheet": page,
+        "dropped": gaps.in_words(RecordKind.PAYLOAD),
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
         "too_slow": too_slow,
         "filtered": any(value for name, value in request.GET.items() if name not in ("older", "newer")),
         "enterprises": {enterprise.pk: enterprise for enterprise in visit.enterprises},

@@ -6,7 +6,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from audit import holds, trail
-from audit.models import PayloadEntry, SealQueueEntry
+from audit.models import PayloadEntry, RecordKind, SealQueueEntry
+from audit.retention import gaps
 from audit.seals.status import seals_of
 from audit.trail import Target
 from audit.vocabulary import Action
@@ -21,7 +22,7 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
     """GET /admin/log/<id>/; that somebody looked is recorded first."""
     found = visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).first()
     if found is None:
-        raise Http404
+        return _dropped(request, visit, entry_id)
     target = Target("entry", str(found.pk), f"{found.get_api_display()} {found.status}")
     trail.record(Action.ENTRY_VIEWED, actor=visit.actor, enterprise_id=found.enterprise_id, target=target)
     views = body_views(found)
@@ -29,6 +30,9 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
         "title": f"{found.get_api_display()} exchange",
         "entry": found,
         "seal": seals_of(SealQueueEntry.Kind.PAYLOAD, [found.pk]).get(found.pk),
+        "copy": (copy := gaps.copy_of(found.pk)),
+        "act": gaps.act_of(RecordKind.PAYLOAD, found.pk) if copy else None,
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
         "verdict": verdict(found),
         "bodies": views,
         "legend": legend(views),
@@ -43,3 +47,19 @@ def entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpRespon
         "enterprise": Enterprise.objects.filter(pk=found.enterprise_id or 0).first(),
     }
     return render(request, "desk/log_entry.html", context)
+
+
+def _dropped(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpResponse:
+    """410 with the act, for an entry that retention dropped. Raises Http404 for any other id."""
+    dropped = gaps.drop_of(entry_id)
+    if dropped is None:
+        raise Http404
+    act, leaf = dropped
+    context = {
+        "title": "Dropped by retention",
+        "entry_id": entry_id,
+        "act": act,
+        "leaf": leaf,
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
+    }
+    return render(request, "desk/log_entry_dropped.html", context, status=410)

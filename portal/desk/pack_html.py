@@ -31,7 +31,7 @@ COLUMNS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "jobs": (("at", "When"), ("job", "Job"), ("id", "Id")),
     "exchanges": (
         ("at", "When"), ("api", "Interface"), ("client", "Client"), ("address", "From"), ("outcome", "Outcome"),
-        ("asked", "Asked"), ("answered", "Answered"), ("id", "Request id"),
+        ("asked", "Asked"), ("answered", "Answered"), ("held_copy", "Held copy"), ("id", "Request id"),
     ),
 }  # fmt: skip
 

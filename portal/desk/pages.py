@@ -16,6 +16,7 @@ from portal.desk import (
     log_entry,
     packs,
     people,
+    retention,
     reveal,
     reveal_several,
     start,
@@ -38,6 +39,12 @@ PAGES: Final = (
     Page("holds/", "holds", Permission.VIEW_HOLDS, holds.holds_page),
     Page("holds/new/", "hold-new", Permission.PLACE_HOLDS, holds.new, FORM),
     Page("holds/<uuid:hold_id>/release/", "hold-release", Permission.PLACE_HOLDS, holds.release, FORM),
+    Page("retention/", "retention", Permission.VIEW_RETENTION, retention.retention),
+    Page("retention/policy/", "retention-policy", Permission.CHANGE_RETENTION, retention.change_policy, ACT),
+    Page(
+        "retention/residue/", "retention-residue", Permission.CHANGE_RETENTION, retention.change_residue, ACT
+    ),
+    Page("retention/drop/", "retention-drop", Permission.CHANGE_RETENTION, retention.drop, ACT),
     Page("people/", "people", Permission.SEARCH_PEOPLE, people.search_page, FORM),
     Page("people/<int:mapping_id>/", "person", Permission.VIEW_MAPPINGS, people.person),
     Page("people/<int:mapping_id>/pack/", "pack", Permission.ANSWER_ACCESS_REQUESTS, packs.pack_page, FORM),

@@ -15,7 +15,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_variables
 
 from audit import holds, trail
-from audit.models import PayloadEntry
+from audit.models import PayloadEntry, RecordKind
+from audit.retention import gaps
 from audit.trail import Target
 from audit.vocabulary import Action
 from portal.desk.keyset import Sheet, sheet_by
@@ -98,7 +99,7 @@ def search_everything(request: HttpRequest, visit: Visit) -> HttpResponse:
 
 
 def _to_entry(request: HttpRequest, visit: Visit, entry_id: uuid.UUID) -> HttpResponse:
-    if visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).exists():
+    if visit.evidence(PayloadEntry.objects.filter(pk=entry_id)).exists() or gaps.drop_of(entry_id):
         return redirect("admin:log-entry", entry_id)
     messages.warning(request, f"The payload log has no entry {entry_id} that you may see.")
     return redirect("admin:log")
@@ -162,8 +163,12 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
             page = sheet_by(partial(_lines, found, chosen), request)
     except TookTooLong:
         too_slow = True
+    dropped = gaps.in_words(RecordKind.PAYLOAD) if LineKind.EXCHANGE in chosen else ""
     context = {
         "title": "Person",
+        "dropped": dropped,
+        "copies": gaps.copies_among(line.pk for line in page.rows) if dropped else set(),
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
         "mapping": mapping,
         "kind": Kind(mapping.kind),
         "masked": masked(mapping),

@@ -50,6 +50,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Control",
         (
             Entry("approvals", "Approvals", "approval_delegation", Permission.VIEW_APPROVALS, "approvals"),
+            Entry("retention", "Retention", "auto_delete", Permission.VIEW_RETENTION, "retention"),
             Entry("users", "Users and roles", "manage_accounts", Permission.VIEW_USERS, "users"),
         ),
     ),

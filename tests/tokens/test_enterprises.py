@@ -83,7 +83,7 @@ def test_a_change_is_recorded_with_before_and_after_and_no_change_is_not() -> No
     "wrong",
     [
         {"name": ""},
-        {"residue_days": 4000},
+        {"residue_days": 40},  # takes a second person: tokens.residue
         {"mobile_token_digits": {"43": 99}},
         {"mobile_token_digits": {"x": 14}},
         {"mobile_token_digits": {"43": json.loads("[" * 900 + "]" * 900)}},

@@ -2,9 +2,11 @@
 
 import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from audit.models import RecordKind
+from audit.retention import gaps
 from audit.vocabulary import Action
 from tokens.crypto.errors import CannotOpen
 from tokens.crypto.fields import Sealed
@@ -52,13 +54,15 @@ class Account:
             },
             "contacts": [self._contact(link) for link in self.found.links],
             "other_identifiers_of_these_contacts": list(_siblings(self.found)),
+            "dropped_by_retention": [said for said in map(gaps.in_words, RecordKind) if said],
         }
 
     def rows(self, kind: LineKind) -> Iterator[Row]:
         """Every line of a kind as JSON values."""
         older = None
         while lines := timeline.lines(self.found, [kind], older=older, limit=LINES_AT_A_TIME):
-            yield from map(ROWS[kind] if kind != LineKind.CONSENT else self._consent, lines)
+            rows = map(ROWS[kind] if kind != LineKind.CONSENT else self._consent, lines)
+            yield from _marked(lines, rows) if kind == LineKind.EXCHANGE else rows
             older = lines[-1].pk
 
     def _value(self, mapping: Mapping) -> str:
@@ -112,6 +116,13 @@ def _siblings(found: Found) -> Iterator[Row]:
             "token": link.mapping.token,
             "subscriber_key": link.contact.subscriber_key,
         }
+
+
+def _marked(lines: list[Line], rows: Iterable[Row]) -> Iterator[Row]:
+    """Exchanges, each with whether it is a copy that a hold kept of a month that was dropped."""
+    copies = gaps.copies_among(line.pk for line in lines)
+    for line, row in zip(lines, rows, strict=True):
+        yield row | {"held_copy": line.pk in copies}
 
 
 def _exchange(line: Line) -> Row:

@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from audit.models import RecordKind
+from audit.retention import gaps
 from tokens.errors import ExportGone
 from tokens.exports import rows, slices
 from tokens.exports.workbook import Workbook
@@ -25,6 +27,8 @@ TYPES: Final = {
 # What spreadsheets take for the beginning of a formula, its full-width forms included.
 FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 Rows = Iterator[list[str]]
+# Of what months are dropped: a file says which ones are not in it.
+KINDS: Final = {Export.What.LOG: RecordKind.PAYLOAD, Export.What.EVENTS: RecordKind.EVENT}
 
 
 def stream(export: Export, *, taken_by: str, taken_at: datetime.datetime) -> Iterator[bytes]:
@@ -36,6 +40,7 @@ def stream(export: Export, *, taken_by: str, taken_at: datetime.datetime) -> Ite
 
 def watermark(export: Export, taken_by: str, taken_at: datetime.datetime) -> dict[str, str]:
     """Who, when and for which case: what each file says of itself."""
+    kind = KINDS.get(Export.What(export.what))
     return {
         "export": export.get_what_display(),
         "enterprise": export.enterprise.name,
@@ -47,6 +52,7 @@ def watermark(export: Export, taken_by: str, taken_at: datetime.datetime) -> dic
         "only": ", ".join(f"{name} {value}" for name, value in export.only.items()) or "everything",
         "rows": str(export.rows),
         "id": str(export.pk),
+        "dropped": (gaps.in_words(kind) if kind else "") or "nothing",
     }
 
 

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from audit.models import AuditEvent, PayloadEntry
 from audit.partitions import first_id_at
+from audit.retention import gaps
 from audit.vocabulary import Action
 from tokens.crypto.errors import CannotOpen
 from tokens.crypto.fields import Sealed
@@ -99,11 +100,13 @@ def _key(what: Export.What, text: str) -> Any:
 
 # -- payload log ----------------------------------------------------------------------------------------------
 def _log(export: Export, entries: list[PayloadEntry]) -> list[Cells]:
+    copies = gaps.copies_among(one.pk for one in entries)
     return [
         [
             _moment(one.at), one.get_api_display(), one.get_direction_display(), one.client_name,
             one.remote_address or "", str(one.status), one.get_outcome_display(), one.error, str(one.items_asked),
             str(one.items_answered), str(one.duration_us), str(one.request_bytes), str(one.response_bytes), str(one.pk),
+            _yes(one.pk in copies),
         ]
         for one in entries
     ]  # fmt: skip
@@ -111,7 +114,7 @@ def _log(export: Export, entries: list[PayloadEntry]) -> list[Cells]:
 
 LOG_COLUMNS: Final = (
     "at", "api", "direction", "client", "address", "status", "outcome", "error", "asked", "answered", "duration_us",
-    "request_bytes", "response_bytes", "request_id",
+    "request_bytes", "response_bytes", "request_id", "held_copy",
 )  # fmt: skip
 LOG_FIELDS: Final = (
     "id", "at", "api", "direction", "client_name", "remote_address", "status", "outcome", "error", "items_asked",
@@ -121,18 +124,19 @@ LOG_FIELDS: Final = (
 
 # -- event trail ----------------------------------------------------------------------------------------------
 def _events(export: Export, events: list[AuditEvent]) -> list[Cells]:
+    copies = gaps.copies_among(one.pk for one in events)
     return [
         [
             _moment(one.at), one.actor_name, one.action, str(_ACTS.get(one.action, one.action)), one.target_type,
             one.target_id, one.target_name, one.remote_address or "",
-            json.dumps(one.details, ensure_ascii=False, sort_keys=True), str(one.pk),
+            json.dumps(one.details, ensure_ascii=False, sort_keys=True), str(one.pk), _yes(one.pk in copies),
         ]
         for one in events
     ]  # fmt: skip
 
 
 EVENT_COLUMNS: Final = (
-    "at", "who", "action", "what", "target_type", "target_id", "target", "address", "details", "id"
+    "at", "who", "action", "what", "target_type", "target_id", "target", "address", "details", "id", "held_copy"
 )  # fmt: skip
 
 
@@ -255,6 +259,10 @@ def _shown(sealed: Sealed | None, then: Callable[[str], str], *, gone: str = "")
         return then(sealed.open())
     except CannotOpen:
         return "does not open"
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else ""
 
 
 def _moment(moment: Any) -> str:

@@ -74,11 +74,12 @@ class Log:
             pass
 
     def order(self, *wanted: Month, reason: str = "past the policy") -> Order:
-        """Rosa asks, Dave approves."""
+        """Rosa asks, Dave approves, and that is sealed."""
         asked = orders.ask(list(wanted), reason=reason, actor=ROSA).waits_for
         assert asked is not None
         decided = requests.approve(asked.pk, actor=DAVE)
         assert decided.state == ApprovalRequest.State.APPROVED, decided.failure
+        self.seal()
         [order] = [one for one in orders.open_orders() if one.approval.pk == asked.pk]
         return order
 

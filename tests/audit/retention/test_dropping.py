@@ -294,9 +294,8 @@ def _is_untouched(log: Log, month: cast.Month, ids: list[uuid.UUID]) -> None:
 def test_a_month_with_rows_that_wait_for_their_seal_is_refused(log: Log) -> None:
     old = cast.month(30)
     ids = cast.entries(old, 2)
-    log.seal()
-    ids += cast.entries(old, 1)
     order = log.order(old)
+    ids += cast.entries(old, 1)
     with pytest.raises(errors.NotSealed):
         log.drop(old, order)
     _is_untouched(log, old, ids)
@@ -308,9 +307,6 @@ def test_a_log_that_no_checkpoint_covers_is_refused(log: Log) -> None:
     old = cast.month(30)
     ids = cast.entries(old, 2)
     order = log.order(old)
-    with pytest.raises(errors.NotSealed):
-        log.drop(old, order)
-    log.seal()
     # Sealing stopped: the head outside knows another log.
     (log.folder / "head").unlink()
     with pytest.raises(errors.NotSealed, match="head outside the database is gone"):
@@ -374,6 +370,38 @@ def test_only_what_is_due_and_approved_within_a_day_is_dropped(log: Log) -> None
     with pytest.raises(errors.NotApproved):
         log.drop(old, order)
     assert PayloadEntry.objects.count() == 3
+
+
+def test_an_approval_that_only_its_row_tells_of_drops_nothing(log: Log) -> None:
+    """A database user can make a row say anything; the event of the approval is sealed."""
+    old = cast.month(30)
+    ids = cast.entries(old, 2)
+    log.seal()
+    asked = cast.orders.ask([old], reason="r", actor=cast.ROSA).waits_for
+    assert asked is not None
+    cast.as_owner(
+        "UPDATE audit_approvalrequest SET state = 'approved', decided_at = now(), decided_by_id = 'user:2',"
+        " decided_by_name = 'dave'"
+    )
+    log.seal()
+    [order] = cast.orders.open_orders()
+    with pytest.raises(errors.NotApproved, match="no sealed event does"):
+        log.drop(old, order)
+    _is_untouched(log, old, ids)
+
+
+def test_an_approval_is_not_acted_upon_before_it_is_sealed(log: Log) -> None:
+    old = cast.month(30)
+    cast.entries(old, 2)
+    log.seal()
+    asked = cast.orders.ask([old], reason="r", actor=cast.ROSA).waits_for
+    assert asked is not None
+    cast.requests.approve(asked.pk, actor=cast.DAVE)
+    [order] = cast.orders.open_orders()
+    with pytest.raises(errors.Busy, match="waits for its seal"):
+        log.drop(old, order)
+    log.seal()
+    assert log.drop(old, order).rows == 2
 
 
 def test_nobody_approves_their_own_drop_and_it_expires(log: Log) -> None:

@@ -19,7 +19,7 @@ FACTS = {
     "sandbox": "on",
     "default_region": "DE",
 }
-CHANGE = {"name": "Acme Ltd", "default_region": "AT", "optout_blocks_resolve": "on", "residue_days": "7",
+CHANGE = {"name": "Acme Ltd", "default_region": "AT", "optout_blocks_resolve": "on",
           "mobile_token_digits": '{"43": 14}'}  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_an_eid_or_domain_that_is_taken_is_said_to_be(db: None) -> None:
 def test_settings_are_changed_and_what_was_before_is_kept(ines: Client, acme: Enterprise) -> None:
     ines.post(f"/admin/enterprises/{acme.pk}/change/", CHANGE)
     acme.refresh_from_db()
-    assert (acme.name, acme.residue_days, acme.mobile_token_digits) == ("Acme Ltd", 7, {"43": 14})
+    assert (acme.name, acme.mobile_token_digits) == ("Acme Ltd", {"43": 14})
     assert AuditEvent.objects.get(action=Action.ENTERPRISE_CHANGED).details["name"] == ["Acme", "Acme Ltd"]
 
 

@@ -211,14 +211,14 @@ NAVIGATION = {
     Role.COMPLIANCE_OFFICER: SEEN_BY_ALL
     | EVIDENCE
     | PEOPLE
-    | {"API clients", "Bulk jobs", "Exports", "Users and roles"},
+    | {"API clients", "Bulk jobs", "Exports", "Retention", "Users and roles"},
     Role.AUDITOR: SEEN_BY_ALL
     | EVIDENCE
     | PEOPLE
-    | {"API clients", "Bulk jobs", "Exports", "Users and roles"},
+    | {"API clients", "Bulk jobs", "Exports", "Retention", "Users and roles"},
     Role.INTEGRATION_ADMIN: SEEN_BY_ALL | EVIDENCE | {"API clients"},
     Role.DATA_ENGINEER: SEEN_BY_ALL | {"Bulk jobs"},
-    Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail", "Users and roles"},
+    Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail", "Retention", "Users and roles"},
 }
 
 

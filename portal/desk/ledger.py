@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -23,6 +24,7 @@ from portal.desk.patience import TookTooLong, patience
 from portal.desk.visit import Visit
 from portal.models import BreakGlass
 from portal.reveals import break_glass, caps, several
+from portal.reveals.caps import Viewer
 from portal.reveals.errors import RevealError
 from portal.reveals.reasons import EXPLANATION_LENGTH, Reason
 from portal.roles import Permission
@@ -87,12 +89,12 @@ def ledger(request: HttpRequest, visit: Visit) -> HttpResponse:
     form = LedgerFilter(request.GET)
     page, too_slow = Sheet([], "", ""), False
     rows = visit.evidence(AuditEvent.objects.filter(action=Action.REVEALED).only(*COLUMNS))
-    viewers: list[dict[str, Any]] = []
+    viewers: list[Viewer] = []
     if form.is_valid():
         try:
             with patience():
                 page = sheet(form.apply(rows, visit), request)
-                viewers = _viewers(rows)
+                viewers = caps.viewers(rows, VIEWERS_SHOWN)
         except TookTooLong:
             too_slow = True
     ids = [row.pk for row in page.rows if row.details.get("break_glass")]
@@ -105,6 +107,8 @@ def ledger(request: HttpRequest, visit: Visit) -> HttpResponse:
         "reasons": dict(Reason.choices),
         "broken": BreakGlass.objects.in_bulk(ids),
         "viewers": viewers,
+        "plot": _plot(viewers),
+        "everywhere": visit.everywhere,
         "waiting": [
             (one, break_glass.is_overdue(one)) for one in break_glass.waiting(visit.enterprise_ids)[:50]
         ],
@@ -116,18 +120,14 @@ def ledger(request: HttpRequest, visit: Visit) -> HttpResponse:
     return render(request, "desk/ledger.html", context)
 
 
-def _viewers(rows: "QuerySet[AuditEvent]") -> list[dict[str, Any]]:
-    """Who revealed in the last 24 hours, with what is usual for them."""
-    recent = rows.filter(pk__gte=first_id_at(timezone.now() - caps.DAY))
-    who = recent.order_by("actor_id").values_list("actor_id", "actor_name").distinct()[:VIEWERS_SHOWN]
-    found = []
-    for actor_id, name in who:
-        use = caps.use_of(actor_id)
-        usual = caps.usual(use.days_before)
-        found.append(
-            {"name": name, "count": use.in_a_day, "usual": usual, "is_unusual": use.in_a_day > usual}
-        )
-    return sorted(found, key=lambda one: -one["count"])
+def _plot(viewers: list[Viewer]) -> dict[str, Any]:
+    """What reveals-chart.js draws."""
+    return {
+        "names": [one.name for one in viewers],
+        "counts": [one.count for one in viewers],
+        "medians": [one.median for one in viewers],
+        "urls": [f"?{urlencode({'viewer': one.name, 'within': '24h'})}" for one in viewers],
+    }
 
 
 def review(request: HttpRequest, visit: Visit, event_id: uuid.UUID) -> HttpResponse:

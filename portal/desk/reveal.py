@@ -18,7 +18,7 @@ from audit.models import PayloadEntry
 from portal.desk.people import mapping_in
 from portal.desk.visit import Visit
 from portal.reveals import caps
-from portal.reveals.errors import OverHardCap, RevealError
+from portal.reveals.errors import LooksLikeOwn, OverHardCap, RevealError
 from portal.reveals.reasons import EXPLANATION_LENGTH, Reason, check_case
 from portal.reveals.revealing import Why, reveal
 from portal.reveals.subjects import (
@@ -61,6 +61,10 @@ class RevealForm(forms.Form):
         validators=[no_clear_values],
         error_messages={"required": "Say why it can't wait."},
         help_text="In a sentence, without addresses and numbers of people.",
+    )
+
+    all_the_same = forms.BooleanField(
+        label="I know, and go on", required=False, help_text="It stands in the ledger beside the reveal."
     )
 
     use_required_attribute = False  # what is required hangs on the glass
@@ -126,13 +130,14 @@ def _page(request: HttpRequest, visit: Visit, subject: Subject | None, back: str
     if subject is None:
         raise Http404
     form = RevealForm(request.POST or None)
-    refused = False
+    refused = nudged = False
     if request.method == "POST" and form.is_valid():
         try:
-            shown = reveal(subject, form.why, actor=visit.actor)
+            all_the_same = bool(form.cleaned_data["all_the_same"])
+            shown = reveal(subject, form.why, actor=visit.actor, all_the_same=all_the_same)
         except RevealError as error:
             form.add_error(None, str(error))
-            refused = isinstance(error, OverHardCap)
+            refused, nudged = isinstance(error, OverHardCap), isinstance(error, LooksLikeOwn)
         else:
             context = {"shown": shown, "subject": subject, "back": back, "seconds": SHOWN_SECONDS}
             return render(
@@ -148,6 +153,7 @@ def _page(request: HttpRequest, visit: Visit, subject: Subject | None, back: str
         "use": caps.use_of(visit.actor.id),
         "soft": settings.REVEALS_SOFT_CAP,
         "hard": settings.REVEALS_HARD_CAP,
+        "nudged": nudged or bool(form.data.get("all_the_same")),
         "unfold_glass": refused or bool(form.data.get("break_glass")),
     }
     return render(request, "desk/reveal.html", context)

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -56,6 +56,44 @@ def locked(actor_id: str) -> Use:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"reveals of {actor_id}"])
     return use_of(actor_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody who revealed in the last 24 hours, and what was usual for them before."""
+
+    name: str
+    count: int
+    median: float
+    usual: int
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether it is more than usual."""
+        return self.count > self.usual
+
+
+def viewers(rows: "QuerySet[AuditEvent]", most: int) -> list[Viewer]:
+    """Who revealed most in the last 24 hours, of `rows`: of those reveals that whoever asks may see."""
+    now = timezone.now()
+    since = first_id_at(now - DAY)
+    recent = rows.filter(pk__gte=since).values("actor_id").annotate(count=Count("pk"), name=Max("actor_name"))
+    found = list(recent.order_by("-count", "actor_id")[:most])
+    before = rows.filter(pk__gte=first_id_at(now - MONTH), pk__lt=since)
+    days: dict[str, list[int]] = {}
+    for actor_id, _, count in (
+        before.filter(actor_id__in=[one["actor_id"] for one in found])
+        .annotate(day=TruncDate("at"))
+        .values("actor_id", "day")
+        .annotate(count=Count("pk"))
+        .values_list("actor_id", "day", "count")
+    ):
+        days.setdefault(actor_id, []).append(count)
+    return [
+        Viewer(one["name"], one["count"], statistics.median(held) if held else 0, usual(held))
+        for one in found
+        for held in [days.get(one["actor_id"], [])]
+    ]
 
 
 def use_of(actor_id: str) -> Use:

@@ -28,6 +28,11 @@ class OwnReveal(RevealError):
     """Somebody else has to review what you revealed."""
 
 
+class LooksLikeOwn(RevealError):
+    """This could be you, or somebody of your own surname. If it is, let a colleague look. If it is not, or has to be
+    you, tick the box below: that you went on stands in the ledger."""
+
+
 class GrantEnded(RevealError):
     """This was opened already, or its four hours are over: ask anew."""
 

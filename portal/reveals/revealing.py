@@ -11,9 +11,9 @@ from audit.free_text import refuse_clear_values
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.models import BreakGlass
-from portal.reveals import caps
+from portal.reveals import caps, nudges
 from portal.reveals.caps import Use
-from portal.reveals.errors import DoesNotOpen, OverHardCap
+from portal.reveals.errors import DoesNotOpen, LooksLikeOwn, OverHardCap
 from portal.reveals.reasons import Reason
 from portal.reveals.subjects import Subject
 
@@ -36,14 +36,19 @@ class Revealed:
     is_over_soft_cap: bool
 
 
-def reveal(subject: Subject, why: Why, *, actor: Actor) -> Revealed:
+def reveal(subject: Subject, why: Why, *, actor: Actor, all_the_same: bool = False) -> Revealed:
     """Open `subject` for `actor`, after the event of it is committed. Raises RevealError, ClearValueInText;
     then nothing was opened.
 
+    Who seems to look at themselves is asked once more (LooksLikeOwn), and goes on with `all_the_same`.
     Runs in no transaction of the caller's: a record that could still roll back is none.
     """
     refuse_clear_values(why.case, why.explanation)
-    use = _record(subject, why, actor)
+    own = nudges.own(subject, actor)
+    if own and not all_the_same:
+        _event(Action.REVEAL_NUDGED, subject, actor, {"field": subject.field, "own": own})
+        raise LooksLikeOwn
+    use = _record(subject, why, actor, own)
     try:
         value = subject.open()
     except DoesNotOpen:
@@ -55,14 +60,14 @@ def reveal(subject: Subject, why: Why, *, actor: Actor) -> Revealed:
     return Revealed(value, count, count > settings.REVEALS_SOFT_CAP)
 
 
-def _record(subject: Subject, why: Why, actor: Actor) -> Use:
+def _record(subject: Subject, why: Why, actor: Actor, own: str) -> Use:
     with transaction.atomic(durable=True):
         use = caps.locked(actor.id)
         refused = use.is_over_hard_cap and not why.explanation
         if refused:
             record_refusal(subject, actor, use)
         else:
-            record_reveal(subject, why, actor, use)
+            record_reveal(subject, why, actor, use, own=own)
     if refused:
         raise OverHardCap
     return use
@@ -73,11 +78,13 @@ def record_refusal(subject: Subject, actor: Actor, use: Use) -> None:
     _event(Action.REVEAL_REFUSED, subject, actor, {"field": subject.field, "in_a_day": use.in_a_day})
 
 
-def record_reveal(subject: Subject, why: Why, actor: Actor, use: Use, **beside: Any) -> None:
-    """Event and alarms of one value, in the caller's transaction; `use` is that before it."""
+def record_reveal(subject: Subject, why: Why, actor: Actor, use: Use, *, own: str, **beside: Any) -> None:
+    """Event and alarms of one value, in the caller's transaction; `use` is that before it, `own` as nudges say."""
     facts: dict[str, Any] = {
         "field": subject.field, "masked": subject.masked, "reason": why.reason.value, "case": why.case, **beside,
     }  # fmt: skip
+    if own:
+        facts["own"] = own
     if why.explanation:
         facts |= {"break_glass": True, "explanation": why.explanation}
     event_id = _event(Action.REVEALED, subject, actor, facts)
@@ -89,6 +96,8 @@ def record_reveal(subject: Subject, why: Why, actor: Actor, use: Use, **beside: 
             actor_name=actor.name,
         )
         _alarm(Action.ALARM_BREAK_GLASS, subject, actor, {"explanation": why.explanation})
+    if own == nudges.RECORD:
+        _alarm(Action.ALARM_OWN_RECORD, subject, actor, {"field": subject.field})
     if use.crosses_soft_cap:
         _alarm(Action.ALARM_REVEAL_CAP, subject, actor, {"cap": settings.REVEALS_SOFT_CAP})
     if use.becomes_unusual:

@@ -26,7 +26,7 @@ from audit.models import ApprovalRequest
 from audit.trail import Actor, Target
 from audit.vocabulary import Action, ApprovedAct
 from portal.models import RevealGrant
-from portal.reveals import caps
+from portal.reveals import caps, nudges
 from portal.reveals.errors import DoesNotOpen, GrantEnded, NotWhatWasApproved, OverHardCap, RevealError
 from portal.reveals.reasons import Reason
 from portal.reveals.revealing import Why, record_refusal, record_reveal
@@ -135,7 +135,7 @@ def _record(grant: RevealGrant, actor: Actor) -> list[Subject]:
             }
             for number, subject in enumerate(subjects):
                 so_far = replace(use, in_a_day=use.in_a_day + number)
-                record_reveal(subject, why, actor, so_far, **beside)
+                record_reveal(subject, why, actor, so_far, own=nudges.own(subject, actor), **beside)
             RevealGrant.objects.filter(pk=grant.pk).update(opened_at=timezone.now())
     if refused:
         raise OverHardCap

@@ -6,6 +6,7 @@ A subject names itself by mask and ids, and holds nothing clear until it is open
 import dataclasses
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -63,6 +64,17 @@ def attributes_of(link: ContactMapping) -> list[tuple[uuid.UUID, int, str]]:
     except (NothingToReveal, DoesNotOpen):
         return []
     return [(held.pk, position, pair["name"]) for position, pair in enumerate(pairs)]
+
+
+def attribute_values(mapping: Mapping, is_wanted: Callable[[str], bool]) -> list[str]:
+    """The values of the attributes of those names, of every contact that holds `mapping`: to compare, not to show."""
+    found = []
+    for link in ContactMapping.objects.filter(mapping=mapping).select_related("contact__attributes"):
+        held = link.contact.attributes
+        with suppress(NothingToReveal, DoesNotOpen):
+            pairs = _pairs(held.payload) if held is not None and held.payload is not None else []
+            found += [pair["value"] for pair in pairs if is_wanted(pair["name"])]
+    return found
 
 
 def attribute_of(mapping: Mapping, set_id: uuid.UUID, position: int) -> Subject | None:

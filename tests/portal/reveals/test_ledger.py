@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
-from portal.models import BreakGlass
+from portal.models import BreakGlass, Membership, User
 from portal.reveals import break_glass
 from portal.roles import Role
 from tests.portal.desk import cast
@@ -83,6 +83,37 @@ def test_it_can_be_asked_for_a_person_and_for_a_viewer(
 def test_it_shows_no_other_enterprise(olivia: Client, ana: Mapping, rival: Enterprise) -> None:
     seen(olivia, ana)
     assert rows(cast.at_desk(Role.AUDITOR, rival).get(LEDGER, {"token": ana.token})) == []
+
+
+def test_it_plots_the_reveals_of_each_person_beside_their_own_median(
+    olivia: Client, otto: Client, aaron: Client, ana: Mapping
+) -> None:
+    for browser in (olivia, olivia, otto):
+        seen(browser, ana)
+    page = aaron.get(LEDGER)
+    assert page.context["plot"] == {
+        "names": ["olivia", "otto"],
+        "counts": [2, 1],
+        "medians": [0, 0],
+        "urls": ["?viewer=olivia&within=24h", "?viewer=otto&within=24h"],
+    }
+    assert 'id="reveals-plot"' in text(page)
+    assert len(rows(aaron.get(LEDGER + "?viewer=olivia&within=24h"))) == 2
+
+
+def test_who_sees_one_enterprise_is_told_no_number_of_another(
+    olivia: Client, aaron: Client, ana: Mapping, rival: Enterprise
+) -> None:
+    zoe = Mapping.objects.get(token=api_cast.a_person(rival, "zoe@mail.example", "SUB-ZOE"))
+    user = User.objects.get(username="olivia")
+    Membership.objects.create(user=user, role=Role.COMPLIANCE_OFFICER, enterprise=rival)
+    seen(olivia, ana)
+    for _ in range(3):
+        seen(olivia, zoe)
+    [viewer] = aaron.get(LEDGER).context["viewers"]
+    assert (viewer.name, viewer.count) == ("olivia", 1)
+    [viewer] = cast.browser_of(cast.somebody(Role.AUDITOR, name="all")).get(LEDGER).context["viewers"]
+    assert viewer.count == 4
 
 
 def test_it_is_paged_by_key(

@@ -242,12 +242,12 @@ def watch(monkeypatch: pytest.MonkeyPatch, opened: list[str]) -> None:
     """Notes which subjects the verb opens; that a mask was made before is no opening."""
     original = revealing.reveal
 
-    def noting(subject: Subject, why: Why, *, actor: Actor) -> Any:
+    def noting(subject: Subject, why: Why, **others: Any) -> Any:
         def note() -> str:
             opened.append(subject.field)
             return subject.open()
 
-        return original(dataclasses.replace(subject, open=note), why, actor=actor)
+        return original(dataclasses.replace(subject, open=note), why, **others)
 
     monkeypatch.setattr("portal.desk.reveal.reveal", noting)
 

@@ -30,8 +30,8 @@ def text(address: str, sample: Sample | None) -> str:
         sign_ins = {sample.username: sample.password, **sample.passwords}
         lines += [
             *(f"  sign in as   {name:<12} {password}" for name, password in sign_ins.items()),
-            "  admin and officer set up a second factor at their first sign-in, since they may see clear values. In",
-            "  place of an app for its codes:  .venv/bin/python manage.py sample_code admin",
+            "  all but auditor set up a second factor at their first sign-in, since they see clear values or approve.",
+            "  In place of an app for its codes:  .venv/bin/python manage.py sample_code admin",
             f"  API client   {sample.client_id}  secret  {sample.client_secret}",
             "  resolve a token:",
             f"    curl -u '{sample.client_id}:{sample.client_secret}' -H 'Content-Type: application/json' \\",

@@ -12,8 +12,8 @@ from portal.access import Grants
 from portal.models import User
 from portal.roles import Permission
 
-# Whoever may do one of these anywhere needs a second factor for everything.
-NEEDS_FACTOR: Final = frozenset({Permission.REVEAL})
+# Clear values, and what nobody does alone: whoever may do one of these anywhere needs a factor for everything.
+NEEDS_FACTOR: Final = frozenset({Permission.REVEAL, Permission.DECIDE_APPROVALS})
 OPENS_THE_DOOR: Final = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from portal import second_factor
+from portal.access import grants
 from portal.models import User
 from tests import components
-from tests.portal.factor import code_of
+from tests.portal.factor import app_of, code_of
 from tests.serving import Server
 
 sync_api = pytest.importorskip(
@@ -53,14 +55,17 @@ class Visitor:
         return self.page.goto(self.base + address)
 
     def sign_in(self, name: str, password: str) -> None:
-        """Through the real forms: password, and the code of whoever has an authenticator app."""
+        """Through the real forms: password, and the code of whoever has an authenticator app or needs one."""
+        user = User.objects.get(username=name)
+        if second_factor.is_required(grants(user)):
+            app_of(user)
         self.open("/admin/login/")
         self.page.get_by_label("User name").fill(name)
         self.page.get_by_label("Password").fill(password)
         with self.page.expect_navigation():
             self.page.get_by_role("button", name="Sign in").click()
         if self.page.url.endswith("/admin/login/code/"):
-            self.page.get_by_label("Code").fill(code_of(User.objects.get(username=name)))
+            self.page.get_by_label("Code").fill(code_of(user))
             with self.page.expect_navigation():
                 self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url("**/admin/")

@@ -317,3 +317,11 @@ def test_only_the_first_app_counts(olivia: User) -> None:
     now = int(time.time()) // codes.PERIOD_SECONDS
     with pytest.raises(AlreadyThere):
         enrolment.add_app(olivia, secret, codes.code_at(secret, now), actor=SYSTEM)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_whoever_sees_clear_values_or_decides_for_others_needs_one(role: Role) -> None:
+    browser = cast.browser_of(cast.somebody(role), shown=False)
+    answer = browser.get("/admin/approvals/")
+    assert (answer.status_code == 200) == (role == Role.AUDITOR)
+    assert role == Role.AUDITOR or answer["Location"].startswith(APP)

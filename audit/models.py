@@ -35,6 +35,11 @@ class Api(models.TextChoices):
     RESOLVE = "resolve", "Resolve"
     GET_TOKEN = "get-token", "Get Token"
     OAUTH = "oauth", "OAuth token"
+    EVENTS = "events", "Event notifications"
+    # Ours to Marketing Cloud, by its hosts.
+    CLOUD_AUTH = "cloud-auth", "Marketing Cloud: auth"
+    CLOUD_REST = "cloud-rest", "Marketing Cloud: REST"
+    CLOUD_SOAP = "cloud-soap", "Marketing Cloud: SOAP"
 
 
 class Outcome(models.TextChoices):

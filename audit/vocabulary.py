@@ -65,6 +65,15 @@ class Action(models.TextChoices):
     CLIENT_SWITCHED_OFF = "client.switched-off", "switched an API client off"
     CLIENT_SWITCHED_ON = "client.switched-on", "switched an API client on"
 
+    CONNECTION_CREATED = "connection.created", "created a connection to Marketing Cloud"
+    CONNECTION_CHANGED = "connection.changed", "changed a connection to Marketing Cloud"
+    CONNECTION_SECRET_CHANGED = "connection.secret-changed", "changed the secret of a connection"
+    CONNECTION_TESTED = "connection.tested", "tested a connection to Marketing Cloud"
+    CONNECTION_USED = "connection.used", "put a connection to Marketing Cloud to use"
+    CONNECTION_STOPPED = "connection.stopped", "took a connection to Marketing Cloud out of use"
+    CALLBACK_MADE = "callback.made", "asked Marketing Cloud for event notifications"
+    CALLBACK_VERIFIED = "callback.verified", "answered the handshake of event notifications"
+
     OPTED_OUT = "consent.opted-out", "recorded an opt-out"
     OPTED_IN = "consent.opted-in", "recorded an opt-in"
 
@@ -111,6 +120,7 @@ class ApprovedAct(models.TextChoices):
     """What nobody does alone (docs/approvals.md): each has one executor, registered by the app that owns it."""
 
     OPEN_CLIENT = "client.open", "let an API client call from any address"
+    USE_CONNECTION = "connection.use", "let the portal call a Marketing Cloud account"
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"

@@ -30,6 +30,12 @@ EXPORT_CHANGES = (
 UNSUBSCRIBE_CHANGES = (
     "state, proof, written_by_id, owner_id, owner_name, target_at, due_at, paused_at, alarmed, closed_at"
 )
+# Whose connection it is stays as it is: another enterprise's data must not leave through it.
+CONNECTION_CHANGES = (
+    "name, subdomain, grant_kind, client_id, subject, client_secret, signing_key, certificate, in_use_since,"
+    " tested_at, test, granted"
+)
+CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
@@ -55,6 +61,9 @@ NARROWER = {
     "tokens_suppression": "SELECT, INSERT, UPDATE",
     "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
     "tokens_budgetuse": "SELECT, INSERT",
+    "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
+    "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
+    "tokens_cloudevent": "SELECT, INSERT, UPDATE (worked_at)",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
     "tokens_bulkreject": "SELECT, INSERT",

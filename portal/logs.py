@@ -78,6 +78,9 @@ def logging_config(*, level: str) -> None:
             "root": {"handlers": ["stderr"], "level": level},
             # Django's request logger prints paths of 4xx answers; ours records them in the payload log.
             "loggers": {
+                # What we send is in the payload log; an address can hold a key.
+                "httpx2": {"level": "WARNING"},
+                "httpcore2": {"level": "WARNING"},
                 "django.request": {"level": "ERROR"},
                 "django.server": {"level": "WARNING"},
                 # At DEBUG these print parameters of statements, and bearer tokens.

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     VIEW_EVENTS = "events.view"
     VIEW_CLIENTS = "clients.view"
     MANAGE_CLIENTS = "clients.manage"
+    VIEW_CONNECTIONS = "connections.view"
+    MANAGE_CONNECTIONS = "connections.manage"
     VIEW_ENTERPRISES = "enterprises.view"
     MANAGE_ENTERPRISES = "enterprises.manage"
     VIEW_BULK = "bulk.view"
@@ -68,6 +70,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.UNSUBSCRIBE,
             _P.VIEW_EVENTS,
             _P.VIEW_CLIENTS,
+            _P.VIEW_CONNECTIONS,
             _P.VIEW_ENTERPRISES,
             _P.VIEW_BULK,
             _P.VIEW_APPROVALS,
@@ -91,6 +94,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_UNSUBSCRIBES,
             _P.VIEW_EVENTS,
             _P.VIEW_CLIENTS,
+            _P.VIEW_CONNECTIONS,
             _P.VIEW_ENTERPRISES,
             _P.VIEW_BULK,
             _P.VIEW_APPROVALS,
@@ -104,6 +108,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_LOG,
             _P.VIEW_CLIENTS,
             _P.MANAGE_CLIENTS,
+            _P.VIEW_CONNECTIONS,
+            _P.MANAGE_CONNECTIONS,
             _P.VIEW_ENTERPRISES,
             _P.MANAGE_ENTERPRISES,
             _P.VIEW_EVENTS,

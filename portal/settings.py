@@ -262,6 +262,11 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "UNAUTHENTICATED_USER": None,
 }
+# Where the hosts of a Marketing Cloud tenant are, with {subdomain} and {api}; a simulator stands elsewhere.
+MARKETING_CLOUD_HOSTS = env.str(
+    "MARKETING_CLOUD_HOSTS", default="https://{subdomain}.{api}.marketingcloudapis.com"
+)
+
 # The largest body of a batch, in bytes, sent and unpacked. 500 items of the longest legal fields fit.
 API_MAX_BODY_BYTES = 1_048_576
 API_MAX_ITEMS = 500

@@ -172,6 +172,8 @@ def environment(cluster: Cluster, database: str) -> dict[str, str]:
         "SECRET_KEY": "the secret key of the tests, which signs nothing that lasts",
         "FIELD_ENCRYPTION_KEY": base64.urlsafe_b64encode(b"the tests' root key has 32 bytes").decode(),
         "ALLOWED_HOSTS": "testserver,127.0.0.1,localhost",
+        # Nobody listens there: no test calls the real Marketing Cloud. Those with a simulator say where it is.
+        "MARKETING_CLOUD_HOSTS": "http://127.0.0.1:9/{subdomain}.{api}",
     }
 
 

@@ -12,6 +12,7 @@ class TokensConfig(AppConfig):
         from tokens import open_clients, residue
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
+        from tokens.connections import approval as use_of_connections
         from tokens.consent import unsubscribes
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
@@ -21,6 +22,7 @@ class TokensConfig(AppConfig):
         open_clients.register()
         residue.register()
         approval.register()
+        use_of_connections.register()
         packs.register()
         requests.register()
         held.register()

@@ -60,6 +60,22 @@ class SecretRetired(BadClient):
     """That secret was retired before."""
 
 
+class BadConnection(VaultError):
+    """A connection to Marketing Cloud can't be made, changed or used so."""
+
+
+class NotInUse(BadConnection):
+    """The connection is not in use: put it to use on its page, after its test has passed."""
+
+
+class NoConnection(BadConnection):
+    """This enterprise has no connection to Marketing Cloud that serves the business unit: make one."""
+
+
+class SecretMissing(BadConnection):
+    """The connection lacks its client secret, or its signing key: enter or make it on the connection's page."""
+
+
 class BadOptOut(VaultError):
     """An opt-out can't be recorded so."""
 

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from audit.models import Api, Outcome
+from audit.models import Api, Direction, Outcome
 from audit.partitions import first_id_at
 
 SLOT: Final = datetime.timedelta(minutes=15)
@@ -36,9 +36,10 @@ SELECT width_bucket(id, %(bounds)s::uuid[]) - 1 AS slot, GROUPING(client_id) AS 
        coalesce(sum(items_asked) FILTER (WHERE api = %(resolve)s AND status = 200), 0),
        coalesce(sum(items_answered) FILTER (WHERE api = %(resolve)s AND status = 200), 0),
        percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY duration_us)
-           FILTER (WHERE status = 200 AND api <> %(oauth)s)
+           FILTER (WHERE status = 200 AND api <> ALL (%(other)s))
 FROM audit_payloadentry
-WHERE id >= %(first)s AND id < %(end)s AND (%(everywhere)s OR enterprise_id = ANY(%(enterprises)s))
+WHERE id >= %(first)s AND id < %(end)s AND direction = %(inbound)s
+  AND (%(everywhere)s OR enterprise_id = ANY(%(enterprises)s))
 GROUP BY GROUPING SETS ((1), (1, client_id))
 """
 
@@ -162,7 +163,8 @@ def _parameters(bounds: list[uuid.UUID], end: uuid.UUID, scope: Scope) -> dict[s
         "everywhere": scope.everywhere,
         "enterprises": list(scope.enterprises),
         "resolve": Api.RESOLVE.value,
-        "oauth": Api.OAUTH.value,
+        "other": [Api.OAUTH.value, Api.EVENTS.value],
+        "inbound": Direction.INBOUND.value,
     }
 
 

@@ -22,7 +22,7 @@ WHY: Final[dict[Reason, str]] = {
     Reason.UNSAFE_SHAPE: "an id or code that looks like an address or a number",
     Reason.UNKNOWN_FIELD: "a field that the contract does not have, with its name",
     Reason.UNEXPECTED_SHAPE: "another kind of value than the contract has here",
-    Reason.WHOLE_BODY: "a body that was refused before it was understood",
+    Reason.WHOLE_BODY: "a body that is sealed as a whole: it was refused before it was understood, or was never read",
 }
 PROOFS: Final[dict[Proof, tuple[str, str, str]]] = {
     Proof.PROVEN: ("good", "verified", "proven: the rebuilt body matches its digest, byte for byte"),

@@ -58,6 +58,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Connections",
         (
             Entry("clients", "API clients", "key", Permission.VIEW_CLIENTS, "clients"),
+            Entry("connections", "Marketing Cloud", "cloud", Permission.VIEW_CONNECTIONS, "connections"),
             Entry("enterprises", "Enterprises", "domain", Permission.VIEW_ENTERPRISES, "enterprises"),
         ),
     ),

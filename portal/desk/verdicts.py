@@ -55,9 +55,9 @@ _ITEMS: Final = {
 
 def verdict(entry: PayloadEntry) -> Verdict:
     """The sentence of an entry."""
-    who = entry.client_name or "An unknown caller"
     if entry.direction == Direction.OUTBOUND:
-        who = "We"
+        return _of_ours(entry)
+    who = entry.client_name or "An unknown caller"
     if entry.outcome in (Outcome.REFUSED, Outcome.FAILED):
         return _trouble(entry, who)
     if entry.api == Api.OAUTH:
@@ -65,6 +65,28 @@ def verdict(entry: PayloadEntry) -> Verdict:
             "good", "key", f"{who} got a bearer token.", "Secrets and bearer tokens are never logged."
         )
     return _answered(entry, who)
+
+
+def _of_ours(entry: PayloadEntry) -> Verdict:
+    """A call of the portal; what it was for stands in its user agent, and the rest in its sealed bodies."""
+    what = entry.user_agent.partition("(")[2].rstrip(")")
+    call = f"The portal called Marketing Cloud ({what})" if what else "The portal called Marketing Cloud"
+    if entry.outcome == Outcome.COMPLETE:
+        return Verdict("good", "cloud_done", f"{call} and was answered {entry.status}.", "")
+    if not entry.status:
+        why = entry.error.replace("_", " ")
+        return Verdict(
+            "bad",
+            "cloud_off",
+            f"{call} and got no answer: {why}.",
+            "The connection's test names what to mend.",
+        )
+    follow = (
+        "SOAP says every refusal so; the answer has the reason."
+        if entry.api == Api.CLOUD_SOAP
+        else "The connection's page has a test that names what to mend."
+    )
+    return Verdict("bad", "error", f"{call} and was answered {entry.status}.", follow)
 
 
 def _trouble(entry: PayloadEntry, who: str) -> Verdict:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 import jwt
 
 from portal.simulator.messages import OAuthRefused, Refused, Reply, Request, as_json
-from portal.simulator.world import EID, Package, Token, World
+from portal.simulator.world import Package, Token, World
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CODE_SECONDS: Final = 60
@@ -50,7 +50,7 @@ def authorize(world: World, request: Request) -> Reply:
     code = secrets.token_urlsafe(24)
     world.codes[code] = Token(
         client_id=package.client_id,
-        mid=EID,
+        mid=world.eid,
         scopes=_granted(package, asked.get("scope")),
         expires_at=world.expires_in(CODE_SECONDS),
         redirect_uri=asked["redirect_uri"],
@@ -92,9 +92,9 @@ def userinfo(world: World, request: Request) -> Reply:
             "user": {"sub": "1000001", "name": "Simulated user", "preferred_username": USER, "email": USER},
             "organization": {
                 "member_id": int(held.mid),
-                "enterprise_id": int(EID),
-                "enterprise_name": world.units[EID],
-                "account_type": "Enterprise 2.0" if held.mid == EID else "Business Unit",
+                "enterprise_id": int(world.eid),
+                "enterprise_name": world.units[world.eid],
+                "account_type": "Enterprise 2.0" if held.mid == world.eid else "Business Unit",
                 "stack_key": "S0",
                 "region": "NA1",
             },
@@ -109,8 +109,8 @@ def _client_credentials(world: World, asked: dict[str, Any], origin: str) -> dic
     package = _package(world, asked)
     if package.kind != "server":
         raise OAuthRefused(400, "unauthorized_client", "The package has no server-to-server integration.")
-    mid = str(asked.get("account_id") or EID)
-    if mid not in package.mids:
+    mid = str(asked.get("account_id") or world.eid)
+    if mid not in (package.mids or world.units):
         raise OAuthRefused(400, "invalid_request", "account_id is not a business unit of this package.")
     return _issue(world, package, mid, _granted(package, asked.get("scope")), origin)
 
@@ -141,7 +141,7 @@ def _refresh(world: World, asked: dict[str, Any], origin: str) -> dict[str, Any]
 
 def _jwt_bearer(world: World, asked: dict[str, Any], origin: str) -> dict[str, Any]:
     package = claims_of(world, asked)
-    return _issue(world, package, EID, package.scopes - {"offline"}, origin)
+    return _issue(world, package, world.eid, package.scopes - {"offline"}, origin)
 
 
 GRANTS: Final[dict[str, Callable[[World, dict[str, Any], str], dict[str, Any]]]] = {

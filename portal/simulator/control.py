@@ -73,13 +73,9 @@ def expire_tokens(world: World, request: Request) -> Reply:
 def send_events(world: World, request: Request) -> Reply:
     """`POST /simulator/unsubscribe`: {"to": token}: one event to all who subscribed to it, once this is answered."""
     said: Any = request.json()
-    event = notifications.unsubscribe_event(str(said["to"]), mid=str(said.get("mid") or world_eid(world)))
+    event = notifications.unsubscribe_event(str(said["to"]), eid=world.eid, mid=str(said.get("mid", "")))
     world.after.append(partial(notifications.deliver, world, [event]))
     return as_json(event)
-
-
-def world_eid(world: World) -> str:
-    return next(iter(world.units))
 
 
 def _as_set(value: list[Any]) -> frozenset[str] | tuple[str, ...]:

@@ -13,7 +13,7 @@ import httpx2
 
 from portal.simulator.auth import needs
 from portal.simulator.messages import Refused, Reply, Request, as_json
-from portal.simulator.world import EID, Callback, World
+from portal.simulator.world import Callback, World
 
 _CALLBACK = "event_notification_callback_"
 _SUBSCRIPTION = "event_notification_subscription_"
@@ -105,7 +105,9 @@ def shake_hands(callback: Callback) -> int:
     return _post(callback.url, said, {})
 
 
-def unsubscribe_event(to: str, *, mid: str = EID, at: float | None = None, job: int = 101) -> dict[str, Any]:
+def unsubscribe_event(
+    to: str, *, eid: str, mid: str = "", at: float | None = None, job: int = 101
+) -> dict[str, Any]:
     """An `EngagementEvents.EmailUnsubscribe`; `to` is the token."""
     moment = int((time.time() if at is None else at) * 1000)
     composite = {"jobId": str(job), "batchId": "1", "listId": "11", "subscriberId": "123", "emailId": "5"}
@@ -115,8 +117,8 @@ def unsubscribe_event(to: str, *, mid: str = EID, at: float | None = None, job: 
         "compositeId": ".".join(composite.values()),
         "composite": composite,
         "definitionKey": "simulated",
-        "mid": int(mid),
-        "eid": int(EID),
+        "mid": int(mid or eid),
+        "eid": int(eid),
         "info": {"to": to, "unsubscribeDate": moment, "unsubscribeMethod": "Subscription Center"},
     }
 

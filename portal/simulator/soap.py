@@ -13,7 +13,7 @@ import defusedxml.ElementTree
 
 from portal.simulator.auth import bearer
 from portal.simulator.messages import Reply, Request
-from portal.simulator.world import EID, Subscriber, Token, World
+from portal.simulator.world import Subscriber, Token, World
 
 ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 PARTNER: Final = "http://exacttarget.com/wsdl/partnerAPI"
@@ -93,7 +93,7 @@ def _retrieve(world: World, token: Token, message: ET.Element) -> ET.Element:
             return _retrieved(f"Error: The object type {kind} is not simulated.", [])
         matches = _filter(_child(asked, "Filter"))
         properties = [one.text or "" for one in _children(asked, "Properties")]
-        rows = [_row(one, token) for one in world.subscribers.values()]
+        rows = [_row(one, token, world.eid) for one in world.subscribers.values()]
         found = [{name: row.get(name) for name in properties} for row in rows if matches(row)]
     options = _child(asked, "Options")
     size = int(_text(options, "BatchSize") or LARGEST_BATCH) if options is not None else LARGEST_BATCH
@@ -117,9 +117,9 @@ def _retrieved(status: str, rows: list[dict[str, Any]], request_id: str = "") ->
     return answer
 
 
-def _row(one: Subscriber, token: Token) -> dict[str, str]:
+def _row(one: Subscriber, token: Token, eid: str) -> dict[str, str]:
     """A subscriber as the unit of the token sees them: out of the enterprise is out everywhere."""
-    is_out = bool({EID, token.mid} & one.unsubscribed.keys())
+    is_out = bool({eid, token.mid} & one.unsubscribed.keys())
     status = "Unsubscribed" if is_out else one.status
     return {"SubscriberKey": one.key, "EmailAddress": one.email, "Status": status}
 
@@ -217,7 +217,7 @@ def _log_unsub(world: World, mid: str, given: dict[str, str]) -> tuple[int, str]
         return NO_SUCH_SUBSCRIBER, "Subscriber not found."
     if mid not in world.units:
         return 402, "ClientID is not a business unit of this account."
-    if {mid, EID} & found.unsubscribed.keys():
+    if {mid, world.eid} & found.unsubscribed.keys():
         return ALREADY_UNSUBSCRIBED, "Subscriber is already unsubscribed."
     found.unsubscribed[mid] = given.get("Reason", "")
     return 0, "Event posted"

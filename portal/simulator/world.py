@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-EID: Final = "7000001"
-CHILD: Final = "7000002"
+EID: Final = "510000001"
+CHILD: Final = "510000002"
 LIFETIME_SECONDS: Final = 1079
 ALL_SCOPES: Final = frozenset(
     [
@@ -34,7 +34,7 @@ class Package:
     client_secret: str = field(repr=False)
     kind: str = "server"  # server, web or public
     scopes: frozenset[str] = ALL_SCOPES
-    mids: frozenset[str] = frozenset((EID, CHILD))
+    mids: frozenset[str] = frozenset()  # the units that it may act for; none: every one
     redirect_uris: tuple[str, ...] = ()
     public_key: str | None = field(default=None, repr=False)  # PEM, of the JWT bearer flow
 
@@ -124,6 +124,11 @@ class World:
     journal: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     after: list[Callable[[], object]] = field(default_factory=list, repr=False)
+
+    @property
+    def eid(self) -> str:
+        """The enterprise's own unit, the first one."""
+        return next(iter(self.units))
 
     def add_package(self, **facts: Any) -> Package:
         """A package with random credentials unless they are given."""

@@ -140,6 +140,8 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "client-new": "/admin/clients/new/",
         "client": client,
         "client-change": f"{client}change/",
+        "connections": "/admin/connections/",
+        "connection-new": "/admin/connections/new/",
         "enterprises": "/admin/enterprises/",
         "enterprise": f"/admin/enterprises/{enterprise.pk}/",
         "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",

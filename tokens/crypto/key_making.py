@@ -28,6 +28,13 @@ def make_key(enterprise_id: int, purpose: Purpose) -> DataKey:
     return key
 
 
+def ensure_key(enterprise_id: int, purpose: Purpose) -> None:
+    """Make the key of a purpose that is younger than the enterprise; two who do so at once make one."""
+    there = DataKey.objects.filter(enterprise_id=enterprise_id, purpose=purpose, is_primary=True)
+    if not there.exists():
+        DataKey.objects.bulk_create([_new(enterprise_id, purpose)], ignore_conflicts=True)
+
+
 def make_keyset(enterprise_id: int) -> None:
     """Make every key that a new enterprise needs, with blind-index version 1 and the residue keys of a week."""
     for purpose in Purpose:

@@ -19,6 +19,7 @@ class Purpose(models.TextChoices):
     CONSENT = "consent", "evidence of consent events"
     CREDENTIAL = "credential", "client secrets (HMAC)"
     BULK = "bulk", "files of bulk jobs"
+    CONNECTION = "connection", "secrets and keys of connections to Marketing Cloud"
     SUBSCRIBER_KEY = "subscriber-key", "derived subscriber keys (HMAC)"
 
 

@@ -40,6 +40,7 @@ class Patience:
     longest_wait: float = 30
     first_wait: float = 0.5
     jitter: float = 0.5
+    answer_within: float = 60
 
 
 class Caller:
@@ -55,7 +56,9 @@ class Caller:
         patience: Patience = Patience(),
     ) -> None:
         # What is on this machine is not asked through a proxy.
-        self.transport = Transport(observe, trust_env=not tenant.is_simulated)
+        self.transport = Transport(
+            observe, answer_within=patience.answer_within, trust_env=not tenant.is_simulated
+        )
         self.tenant = tenant
         self.patience = patience
         self.access = Access(tenant, grant, self.sent, keep_refresh_token)

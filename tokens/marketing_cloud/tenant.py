@@ -37,7 +37,10 @@ class Tenant:
     def __post_init__(self) -> None:
         if not _SUBDOMAIN.fullmatch(self.subdomain):
             raise BadSubdomain
-        where = urlsplit(self.url(Api.AUTH))
+        try:
+            where = urlsplit(self.url(Api.AUTH))
+        except (KeyError, IndexError, ValueError):
+            raise BadHosts from None
         if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
             raise BadHosts
 

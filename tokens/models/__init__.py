@@ -3,6 +3,7 @@
 from tokens.crypto.keyset import DataKey, IndexVersion
 from tokens.models.bulk import BulkChunk, BulkJob, BulkReject
 from tokens.models.clients import AllowedNetwork, ApiClient, BudgetUse, ClientSecret
+from tokens.models.connections import CloudEvent, Connection, EventCallback
 from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
 from tokens.models.dossier import AccessPack
@@ -22,11 +23,14 @@ __all__ = [
     "BulkReject",
     "BusinessUnit",
     "ClientSecret",
+    "CloudEvent",
+    "Connection",
     "ConsentEvent",
     "Contact",
     "ContactMapping",
     "DataKey",
     "Enterprise",
+    "EventCallback",
     "Export",
     "ExportSlice",
     "IndexVersion",

@@ -16,6 +16,7 @@ from portal.roles import Permission, Role
 from tests.portal.desk import asking, cast
 from tests.tokens.api import cast as api_cast
 from tokens.bulk import plan
+from tokens.connections.verbs import create_connection
 from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
@@ -83,6 +84,15 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/clients/<str:client_id>/networks/<int:network_id>/remove/": (ACT, (I,)),
     "admin/clients/<str:client_id>/off/": (ACT, (I,)),
     "admin/clients/<str:client_id>/on/": (ACT, (I,)),
+    "admin/connections/": (READ, (O, A, I)),
+    "admin/connections/new/": (FORM, (I,)),
+    "admin/connections/<uuid:connection_id>/": (READ, (O, A, I)),
+    "admin/connections/<uuid:connection_id>/change/": (FORM, (I,)),
+    "admin/connections/<uuid:connection_id>/secret/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/key/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/test/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/use/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/stop/": (ACT, (I,)),
     "admin/enterprises/": (READ, (O, A, I, D, U)),
     "admin/enterprises/new/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/": (READ, (O, A, I, D, U)),
@@ -191,6 +201,9 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<uuid:entry_id>": entry.pk,
         "<int:mapping_id>": ana.pk,
         "<uuid:event_id>": event.pk,
+        "<uuid:connection_id>": create_connection(
+            acme, name="c", subdomain="mc" + "x" * 26, client_id="c", client_secret="s", actor=SYSTEM
+        ).pk,
         "<str:client_id>": caller.client.client_id,
         "<int:secret_id>": secret.pk,
         "<int:network_id>": 1,

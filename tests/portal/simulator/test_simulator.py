@@ -230,7 +230,9 @@ def test_an_address_is_verified_by_its_handshake_and_then_gets_signed_events(
     wanted = {"callbackId": made["callbackId"], "eventCategoryTypes": ["EngagementEvents.EmailUnsubscribe"]}
     assert signed_in.post("/platform/v1/ens-subscriptions", json=[wanted]).status_code == 201
 
-    statuses = notifications.deliver(simulator.world, [notifications.unsubscribe_event("t@tok.example.net")])
+    statuses = notifications.deliver(
+        simulator.world, [notifications.unsubscribe_event("t@tok.example.net", eid=EID)]
+    )
     signature, body = receiver.next()
     assert statuses == [204]
     mac = hmac.new(made["signatureKey"].encode(), body, hashlib.sha256).digest()

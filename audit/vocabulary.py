@@ -85,6 +85,12 @@ class Action(models.TextChoices):
     UNSUBSCRIBE_RESUMED = "unsubscribe.resumed", "let the clock of an unsubscribe run on"
     UNSUBSCRIBE_EXTENDED = "unsubscribe.extended", "extended the time of an unsubscribe"
 
+    EXTRACT_IMPORTED = "queue.extract-imported", "imported an extract of the No Token Queue"
+    QUEUE_DECIDED = "queue.decided", "decided what a message of the No Token Queue means"
+    QUEUE_LINE_SETTLED = "queue.line-settled", "settled a line of the No Token Queue that could not be read"
+    QUEUE_RECONCILED = "queue.reconciled", "reconciled the No Token Queue"
+    QUEUE_CHANGED = "queue.changed", "changed how the No Token Queue is read"
+
     BULK_LOADED = "bulk.loaded", "brought in the file of a bulk job"
     BULK_PLANNED = "bulk.planned", "planned a bulk job"
     BULK_STARTED = "bulk.started", "started a bulk job"

@@ -37,6 +37,12 @@ CONNECTION_CHANGES = (
 )
 CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
+# What an extract said stays as it was found; what was decided of it changes, and values go with an erasure.
+EXTRACT_CHANGES = "state, content, reading, lines, new, known, bad, blocked, imported_at"
+QUEUE_CHANGES = (
+    "state, number, text, consent_event, decided_by_id, decided_by_name, decided_at, decision_reason"
+)
+BAD_LINE_CHANGES = "state, content, settled_by_id, settled_by_name, settled_at, settled_how"
 NARROWER = {
     "audit_payloadentry": "SELECT, INSERT",
     "audit_auditevent": "SELECT, INSERT",
@@ -72,6 +78,12 @@ NARROWER = {
     "portal_setuplink": "SELECT, INSERT, UPDATE (used_at, used_from)",
     "tokens_export": f"SELECT, INSERT, UPDATE ({EXPORT_CHANGES})",
     "tokens_exportslice": "SELECT, INSERT, UPDATE (sealed)",
+    "tokens_queueextract": f"SELECT, INSERT, UPDATE ({EXTRACT_CHANGES})",
+    "tokens_queuemessage": f"SELECT, INSERT, UPDATE ({QUEUE_CHANGES})",
+    "tokens_queuebadline": f"SELECT, INSERT, UPDATE ({BAD_LINE_CHANGES})",
+    "tokens_queuereconciliation": "SELECT, INSERT",
+    "tokens_queuesettings": "SELECT, INSERT, UPDATE",
+    "tokens_tokenchain": "SELECT, INSERT, UPDATE",
     "django_migrations": "SELECT",
 }
 

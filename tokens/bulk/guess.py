@@ -75,14 +75,14 @@ def _guess(column: str, cells: Sequence[str], rows: int, region: str) -> ColumnG
     if (likeness := _share(cells, Kind.EMAIL, "")) > 0.5:
         return ColumnGuess(column, "email", likeness, filled, _masked(Kind.EMAIL, cells))
     # Customer numbers happen to be telephone numbers, so a column of keys is taken at its name.
-    if not _is_named(column, _KEY_NAMES) and _are_numbers(column, cells, region):
+    if not _is_named(column, _KEY_NAMES) and are_numbers(column, cells, region):
         national = _possible(cells, "") <= 0.5
         likeness = _possible(cells, region if national else "")
         return ColumnGuess(column, "mobile", likeness, filled, _masked(Kind.MOBILE, cells), national)
     hidden = tuple(mask_attribute(cell) for cell in cells[:SAMPLES])
     if _is_named(column, _KEY_NAMES):
         return ColumnGuess(column, "subscriber_key", None, filled, hidden)
-    return ColumnGuess(column, ATTRIBUTE if _holds(column, _ATTRIBUTE_NAMES) else "", None, filled, hidden)
+    return ColumnGuess(column, ATTRIBUTE if holds(column, _ATTRIBUTE_NAMES) else "", None, filled, hidden)
 
 
 def _share(cells: Sequence[str], kind: Kind, region: str) -> float:
@@ -90,9 +90,9 @@ def _share(cells: Sequence[str], kind: Kind, region: str) -> float:
     return alike / len(cells) if cells else 0.0
 
 
-def _are_numbers(column: str, cells: Sequence[str], region: str) -> bool:
+def are_numbers(column: str, cells: Sequence[str], region: str) -> bool:
     """Assigned numbers speak for themselves; others, such as those kept for fiction, need a name that says so."""
-    named = _holds(column, _MOBILE_NAMES) and _possible(cells, region) > 0.5
+    named = holds(column, _MOBILE_NAMES) and _possible(cells, region) > 0.5
     return named or max(_share(cells, Kind.MOBILE, ""), _share(cells, Kind.MOBILE, region)) > 0.5
 
 
@@ -118,5 +118,6 @@ def _is_named(column: str, names: Sequence[str]) -> bool:
     return _plain(column) in names
 
 
-def _holds(column: str, parts: Sequence[str]) -> bool:
+def holds(column: str, parts: Sequence[str]) -> bool:
+    """Whether the name of a column holds one of `parts`, blanks and case aside."""
     return any(part in _plain(column) for part in parts)

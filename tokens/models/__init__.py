@@ -10,6 +10,15 @@ from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
 from tokens.models.exports import Export, ExportSlice
 from tokens.models.mappings import Mapping
+from tokens.models.no_token_queue import (
+    ExtractRecipe,
+    QueueBadLine,
+    QueueExtract,
+    QueueMessage,
+    QueueReconciliation,
+    QueueSettings,
+    TokenChain,
+)
 from tokens.models.unsubscribes import Unsubscribe
 
 __all__ = [
@@ -33,8 +42,15 @@ __all__ = [
     "EventCallback",
     "Export",
     "ExportSlice",
+    "ExtractRecipe",
     "IndexVersion",
     "Mapping",
+    "QueueBadLine",
+    "QueueExtract",
+    "QueueMessage",
+    "QueueReconciliation",
+    "QueueSettings",
     "Suppression",
+    "TokenChain",
     "Unsubscribe",
 ]

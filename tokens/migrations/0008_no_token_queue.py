@@ -3,188 +3,394 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import tokens.crypto.fields
 import tokens.models.no_token_queue
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tokens', '0007_connections'),
+        ("tokens", "0007_connections"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='QueueExtract',
+            name="QueueExtract",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('state', models.CharField(choices=[('loaded', 'loaded'), ('imported', 'imported')], default='loaded', max_length=8)),
-                ('digest', models.BinaryField(help_text='Keyed, for a file can be small.', max_length=32)),
-                ('extracted_at', models.DateTimeField(help_text='When Marketing Cloud wrote it: how fresh our picture is.')),
-                ('content', models.BinaryField(help_text='The file, compressed and sealed; NULL once imported.', null=True)),
-                ('reading', models.JSONField(default=dict, help_text='How it was read.')),
-                ('lines', models.PositiveIntegerField(default=0)),
-                ('new', models.PositiveIntegerField(default=0)),
-                ('known', models.PositiveIntegerField(default=0)),
-                ('bad', models.PositiveIntegerField(default=0)),
-                ('blocked', models.PositiveIntegerField(default=0)),
-                ('loaded_by_id', models.CharField(max_length=64)),
-                ('loaded_by_name', models.CharField(max_length=200)),
-                ('loaded_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('imported_at', models.DateTimeField(null=True)),
-                ('enterprise', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("loaded", "loaded"), ("imported", "imported")],
+                        default="loaded",
+                        max_length=8,
+                    ),
+                ),
+                ("digest", models.BinaryField(help_text="Keyed, for a file can be small.", max_length=32)),
+                (
+                    "extracted_at",
+                    models.DateTimeField(
+                        help_text="When Marketing Cloud wrote it: how fresh our picture is."
+                    ),
+                ),
+                (
+                    "content",
+                    models.BinaryField(
+                        help_text="The file, compressed and sealed; NULL once imported.", null=True
+                    ),
+                ),
+                ("reading", models.JSONField(default=dict, help_text="How it was read.")),
+                ("lines", models.PositiveIntegerField(default=0)),
+                ("new", models.PositiveIntegerField(default=0)),
+                ("known", models.PositiveIntegerField(default=0)),
+                ("bad", models.PositiveIntegerField(default=0)),
+                ("blocked", models.PositiveIntegerField(default=0)),
+                ("loaded_by_id", models.CharField(max_length=64)),
+                ("loaded_by_name", models.CharField(max_length=200)),
+                ("loaded_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("imported_at", models.DateTimeField(null=True)),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tokens.enterprise"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueMessage',
+            name="QueueMessage",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('row_digest', models.BinaryField(help_text='Keyed, of what the row says.', max_length=32)),
-                ('index_version', models.PositiveSmallIntegerField()),
-                ('blind_index', models.BinaryField(max_length=32)),
-                ('number', tokens.crypto.fields.SealedTextField(bind=('id',), null=True, purpose='consent')),
-                ('text', tokens.crypto.fields.SealedTextField(bind=('id',), null=True, purpose='consent')),
-                ('code', models.CharField(blank=True, help_text='Short or long code that was written to.', max_length=20)),
-                ('received_at', models.DateTimeField(help_text='NULL: the extract gave no date that can be read.', null=True)),
-                ('intent', models.CharField(choices=[('keyword', 'keyword'), ('likely', 'likely an opt-out'), ('unclear', 'unclear')], max_length=8)),
-                ('score', models.PositiveSmallIntegerField(default=0)),
-                ('reasons', models.JSONField(default=list, help_text='Why the score: phrases of a list, never the message.')),
-                ('state', models.CharField(choices=[('blocked', 'blocked by keyword'), ('waiting', 'waits for a decision'), ('opt-out', 'decided: opt-out'), ('not-opt-out', 'decided: no opt-out')], max_length=12)),
-                ('line', models.PositiveIntegerField()),
-                ('found_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('consent_event', models.UUIDField(null=True)),
-                ('decided_by_id', models.CharField(blank=True, max_length=64)),
-                ('decided_by_name', models.CharField(blank=True, max_length=200)),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('decision_reason', models.CharField(blank=True, max_length=500)),
-                ('enterprise', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
-                ('extract', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='tokens.queueextract')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("row_digest", models.BinaryField(help_text="Keyed, of what the row says.", max_length=32)),
+                ("index_version", models.PositiveSmallIntegerField()),
+                ("blind_index", models.BinaryField(max_length=32)),
+                ("number", tokens.crypto.fields.SealedTextField(bind=("id",), null=True, purpose="consent")),
+                ("text", tokens.crypto.fields.SealedTextField(bind=("id",), null=True, purpose="consent")),
+                (
+                    "code",
+                    models.CharField(
+                        blank=True, help_text="Short or long code that was written to.", max_length=20
+                    ),
+                ),
+                (
+                    "received_at",
+                    models.DateTimeField(
+                        help_text="NULL: the extract gave no date that can be read.", null=True
+                    ),
+                ),
+                (
+                    "intent",
+                    models.CharField(
+                        choices=[
+                            ("keyword", "keyword"),
+                            ("likely", "likely an opt-out"),
+                            ("unclear", "unclear"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("score", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "reasons",
+                    models.JSONField(
+                        default=list, help_text="Why the score: phrases of a list, never the message."
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("blocked", "blocked by keyword"),
+                            ("waiting", "waits for a decision"),
+                            ("opt-out", "decided: opt-out"),
+                            ("not-opt-out", "decided: no opt-out"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("line", models.PositiveIntegerField()),
+                ("found_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("consent_event", models.UUIDField(null=True)),
+                ("decided_by_id", models.CharField(blank=True, max_length=64)),
+                ("decided_by_name", models.CharField(blank=True, max_length=200)),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("decision_reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tokens.enterprise",
+                    ),
+                ),
+                (
+                    "extract",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="messages",
+                        to="tokens.queueextract",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueBadLine',
+            name="QueueBadLine",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('line_digest', models.BinaryField(help_text='Keyed, of the line as it was written.', max_length=32)),
-                ('content', tokens.crypto.fields.SealedTextField(bind=('id',), null=True, purpose='consent')),
-                ('line', models.PositiveIntegerField()),
-                ('column', models.CharField(blank=True, max_length=200)),
-                ('fault', models.CharField(help_text='Code: tokens.no_token_queue.faults.', max_length=40)),
-                ('state', models.CharField(choices=[('waiting', 'waits for somebody'), ('settled', 'settled')], default='waiting', max_length=8)),
-                ('settled_by_id', models.CharField(blank=True, max_length=64)),
-                ('settled_by_name', models.CharField(blank=True, max_length=200)),
-                ('settled_at', models.DateTimeField(null=True)),
-                ('settled_how', models.CharField(blank=True, max_length=500)),
-                ('enterprise', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
-                ('extract', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='bad_lines', to='tokens.queueextract')),
-                ('message', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.queuemessage')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "line_digest",
+                    models.BinaryField(help_text="Keyed, of the line as it was written.", max_length=32),
+                ),
+                ("content", tokens.crypto.fields.SealedTextField(bind=("id",), null=True, purpose="consent")),
+                ("line", models.PositiveIntegerField()),
+                ("column", models.CharField(blank=True, max_length=200)),
+                ("fault", models.CharField(help_text="Code: tokens.no_token_queue.faults.", max_length=40)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("waiting", "waits for somebody"), ("settled", "settled")],
+                        default="waiting",
+                        max_length=8,
+                    ),
+                ),
+                ("settled_by_id", models.CharField(blank=True, max_length=64)),
+                ("settled_by_name", models.CharField(blank=True, max_length=200)),
+                ("settled_at", models.DateTimeField(null=True)),
+                ("settled_how", models.CharField(blank=True, max_length=500)),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tokens.enterprise",
+                    ),
+                ),
+                (
+                    "extract",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="bad_lines",
+                        to="tokens.queueextract",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tokens.queuemessage",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueReconciliation',
+            name="QueueReconciliation",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('since', models.DateTimeField()),
-                ('until', models.DateTimeField(help_text='When the newest extract was written.', null=True)),
-                ('counts', models.JSONField()),
-                ('unexplained', models.JSONField(help_text='[{what, id, masked, at, why}], the first of them.')),
-                ('unexplained_count', models.PositiveIntegerField()),
-                ('by_id', models.CharField(max_length=64)),
-                ('by_name', models.CharField(max_length=200)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('enterprise', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("since", models.DateTimeField()),
+                ("until", models.DateTimeField(help_text="When the newest extract was written.", null=True)),
+                ("counts", models.JSONField()),
+                (
+                    "unexplained",
+                    models.JSONField(help_text="[{what, id, masked, at, why}], the first of them."),
+                ),
+                ("unexplained_count", models.PositiveIntegerField()),
+                ("by_id", models.CharField(max_length=64)),
+                ("by_name", models.CharField(max_length=200)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tokens.enterprise"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='QueueSettings',
+            name="QueueSettings",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('languages', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=5), default=tokens.models.no_token_queue.first_language, size=None)),
-                ('keywords', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, size=None)),
-                ('stale_after_hours', models.PositiveSmallIntegerField(default=26)),
-                ('retry_seconds', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveIntegerField(), default=tokens.models.no_token_queue.retry_ladder, size=None)),
-                ('followed_until', models.DateTimeField(null=True)),
-                ('enterprise', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "languages",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=5),
+                        default=tokens.models.no_token_queue.first_language,
+                        size=None,
+                    ),
+                ),
+                (
+                    "keywords",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(max_length=40), blank=True, default=list, size=None
+                    ),
+                ),
+                ("stale_after_hours", models.PositiveSmallIntegerField(default=26)),
+                (
+                    "retry_seconds",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.PositiveIntegerField(),
+                        default=tokens.models.no_token_queue.retry_ladder,
+                        size=None,
+                    ),
+                ),
+                ("followed_until", models.DateTimeField(null=True)),
+                (
+                    "enterprise",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tokens.enterprise"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='TokenChain',
+            name="TokenChain",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('value_digest', models.BinaryField(max_length=32)),
-                ('masked', models.CharField(max_length=300)),
-                ('reason', models.CharField(help_text='Code of the last try, from the payload log.', max_length=64)),
-                ('code', models.CharField(blank=True, max_length=20)),
-                ('entries', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), help_text='The tries, in their order.', size=None)),
-                ('first_at', models.DateTimeField()),
-                ('last_at', models.DateTimeField()),
-                ('end', models.CharField(choices=[('open', 'still being tried'), ('exhausted', 'no try is left'), ('silent', 'the next try did not come'), ('answered', 'got its token')], max_length=10)),
-                ('enterprise', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("value_digest", models.BinaryField(max_length=32)),
+                ("masked", models.CharField(max_length=300)),
+                (
+                    "reason",
+                    models.CharField(help_text="Code of the last try, from the payload log.", max_length=64),
+                ),
+                ("code", models.CharField(blank=True, max_length=20)),
+                (
+                    "entries",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), help_text="The tries, in their order.", size=None
+                    ),
+                ),
+                ("first_at", models.DateTimeField()),
+                ("last_at", models.DateTimeField()),
+                (
+                    "end",
+                    models.CharField(
+                        choices=[
+                            ("open", "still being tried"),
+                            ("exhausted", "no try is left"),
+                            ("silent", "the next try did not come"),
+                            ("answered", "got its token"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tokens.enterprise",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ExtractRecipe',
+            name="ExtractRecipe",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('reading', models.JSONField(help_text='tokens.no_token_queue.recipes.Reading, as it is stored.')),
-                ('saved_by_name', models.CharField(max_length=200)),
-                ('saved_at', models.DateTimeField(auto_now=True)),
-                ('enterprise', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tokens.enterprise')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "reading",
+                    models.JSONField(help_text="tokens.no_token_queue.recipes.Reading, as it is stored."),
+                ),
+                ("saved_by_name", models.CharField(max_length=200)),
+                ("saved_at", models.DateTimeField(auto_now=True)),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tokens.enterprise"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
-                'constraints': [models.UniqueConstraint(fields=('enterprise', 'name'), name='one_recipe_of_a_name')],
+                "ordering": ["name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("enterprise", "name"), name="one_recipe_of_a_name")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='queueextract',
-            index=models.Index(fields=['enterprise', '-extracted_at'], name='extract_by_age'),
+            model_name="queueextract",
+            index=models.Index(fields=["enterprise", "-extracted_at"], name="extract_by_age"),
         ),
         migrations.AddConstraint(
-            model_name='queueextract',
-            constraint=models.UniqueConstraint(fields=('enterprise', 'digest', 'extracted_at'), name='each_extract_once'),
+            model_name="queueextract",
+            constraint=models.UniqueConstraint(
+                fields=("enterprise", "digest", "extracted_at"), name="each_extract_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuemessage',
-            index=models.Index(fields=['enterprise', '-id'], name='queue_message_by_enterprise'),
+            model_name="queuemessage",
+            index=models.Index(fields=["enterprise", "-id"], name="queue_message_by_enterprise"),
         ),
         migrations.AddIndex(
-            model_name='queuemessage',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['enterprise', '-id'], name='queue_waiting'),
+            model_name="queuemessage",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["enterprise", "-id"], name="queue_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuemessage',
-            index=models.Index(fields=['blind_index', 'enterprise'], name='queue_message_by_person'),
+            model_name="queuemessage",
+            index=models.Index(fields=["blind_index", "enterprise"], name="queue_message_by_person"),
         ),
         migrations.AddConstraint(
-            model_name='queuemessage',
-            constraint=models.UniqueConstraint(fields=('row_digest', 'enterprise'), name='each_queue_message_once'),
+            model_name="queuemessage",
+            constraint=models.UniqueConstraint(
+                fields=("row_digest", "enterprise"), name="each_queue_message_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='queuemessage',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['blocked', 'opt-out']), _negated=True), ('consent_event__isnull', False), _connector='OR'), name='closed_by_a_consent_event'),
+            model_name="queuemessage",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ["blocked", "opt-out"]), _negated=True),
+                    ("consent_event__isnull", False),
+                    _connector="OR",
+                ),
+                name="closed_by_a_consent_event",
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuebadline',
-            index=models.Index(fields=['enterprise', '-id'], name='bad_line_by_enterprise'),
+            model_name="queuebadline",
+            index=models.Index(fields=["enterprise", "-id"], name="bad_line_by_enterprise"),
         ),
         migrations.AddConstraint(
-            model_name='queuebadline',
-            constraint=models.UniqueConstraint(fields=('line_digest', 'enterprise'), name='each_bad_line_once'),
+            model_name="queuebadline",
+            constraint=models.UniqueConstraint(
+                fields=("line_digest", "enterprise"), name="each_bad_line_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='queuereconciliation',
-            index=models.Index(fields=['enterprise', '-id'], name='queue_reconciled'),
+            model_name="queuereconciliation",
+            index=models.Index(fields=["enterprise", "-id"], name="queue_reconciled"),
         ),
         migrations.AddIndex(
-            model_name='tokenchain',
-            index=models.Index(fields=['enterprise', '-last_at'], name='chain_by_time'),
+            model_name="tokenchain",
+            index=models.Index(fields=["enterprise", "-last_at"], name="chain_by_time"),
         ),
         migrations.AddIndex(
-            model_name='tokenchain',
-            index=models.Index(fields=['value_digest', 'enterprise'], name='chain_by_value'),
+            model_name="tokenchain",
+            index=models.Index(fields=["value_digest", "enterprise"], name="chain_by_value"),
         ),
     ]

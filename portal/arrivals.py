@@ -9,7 +9,7 @@ from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 
 from audit import trail
 from audit.trail import Actor, Target
@@ -48,6 +48,7 @@ def arrive(provider: Provider, subject: str, claims: dict[str, Any], *, address:
 
     Raises NotAdmittedError, and then nothing is changed.
     """
+    _one_at_a_time(provider, subject)
     actor = Actor(f"provider:{provider.id}", provider.name, address)
     wanted = roles_of(provider, claims)
     account = SocialAccount.objects.select_for_update().filter(provider=provider.id, uid=subject).first()
@@ -60,6 +61,13 @@ def arrive(provider: Provider, subject: str, claims: dict[str, Any], *, address:
         user = account.user
     _set_roles(user, wanted, actor)
     return User.objects.get(pk=user.pk)
+
+
+def _one_at_a_time(provider: Provider, subject: str) -> None:
+    """Two browsers of one person may arrive together for the first time: the second finds what the first made."""
+    with connection.cursor() as cursor:
+        key = f"arrival of {provider.id} {subject}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
 
 
 def roles_of(provider: Provider, claims: dict[str, Any]) -> set[tuple[Role, Enterprise | None]]:
@@ -100,7 +108,11 @@ def _new_user(claims: dict[str, Any], actor: Actor) -> User:
         user.full_clean()
     except ValidationError:
         raise NoUsableName from None
-    user.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError:  # somebody of that name came at the same moment
+        raise NameTaken from None
     target = Target("user", f"user:{user.pk}", user.get_username())
     trail.record(Action.USER_CREATED, actor=actor, enterprise_id=None, target=target)
     return user

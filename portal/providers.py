@@ -5,11 +5,14 @@ token is verified, under an algorithm from a list, and the issuer is the one tha
 of a person is read for their roles and not stored.
 """
 
+import hmac
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from allauth.account.internal.decorators import login_not_required
 from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal.httpkit import add_query_params
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
 from allauth.socialaccount.models import SocialAccount, SocialLogin
@@ -20,6 +23,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from redis.exceptions import RedisError
@@ -79,7 +83,16 @@ class OpenIdConnect(OpenIDConnectOAuth2Adapter):
             )
         except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
             raise OAuth2Error("the id token can't be read") from error
+        except RedisError as error:
+            raise OAuth2Error("the cache that knows which tokens were used is out of reach") from error
+        if not hmac.compare_digest(str(claims.get("nonce", "")), nonce_of(self.request.GET.get("state", ""))):
+            raise OAuth2Error("the id token answers another sign-in")
         return claims
+
+
+def nonce_of(state: str) -> str:
+    """The nonce of a sign-in: allauth binds its state to the session, and this binds the id token to the state."""
+    return salted_hmac("portal.providers.nonce", state, algorithm="sha256").hexdigest()
 
 
 class SocialAdapter(DefaultSocialAccountAdapter):
@@ -145,7 +158,11 @@ def login(request: HttpRequest, provider_id: str) -> HttpResponse:
     """POST /admin/login/with/<provider>/: off to the provider."""
     if "process" in request.POST or "process" in request.GET:
         raise Http404  # allauth would connect the account to whoever is signed in
-    return _answer(request, provider_id, OAuth2LoginView)
+    response = _answer(request, provider_id, OAuth2LoginView)
+    state = parse_qs(urlsplit(response.get("Location", "")).query).get("state")
+    if state:
+        response["Location"] = add_query_params(response["Location"], {"nonce": nonce_of(state[0])})
+    return response
 
 
 @require_GET

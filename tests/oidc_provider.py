@@ -33,14 +33,15 @@ class Provider(ThreadingHTTPServer):
         self.other_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.person: dict[str, Any] = {}
         self.codes: dict[str, dict[str, str]] = {}
+        self.nonces: dict[str, str] = {}
         self.tokens: set[str] = set()
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
 
-    def id_token(self) -> str:
+    def id_token(self, nonce: str) -> str:
         now = int(time.time())
         claims = {
             "iss": self.address, "aud": self.client_id, "sub": self.person["sub"], "iat": now, "exp": now + 300,
-            "jti": secrets.token_hex(8),
+            "jti": secrets.token_hex(8), "nonce": nonce,
         }  # fmt: skip
         claims |= self.person.get("claims", {}) | self.person.get("token", {})
         algorithm = self.person.get("alg", "RS256")
@@ -106,6 +107,7 @@ class Handler(BaseHTTPRequestHandler):
                 "redirect_uri": asked["redirect_uri"][0],
                 "challenge": asked["code_challenge"][0],
             }
+            self.server.nonces[code] = asked.get("nonce", [""])[0]
             answer = {"code": code, "state": asked["state"][0]}
         self.send_response(302)
         self.send_header("Location", f"{asked['redirect_uri'][0]}?{urlencode(answer)}")
@@ -113,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _token(self, asked: dict[str, str]) -> None:
         given = self.server.codes.pop(asked.get("code", ""), None)
+        nonce = self.server.nonces.pop(asked.get("code", ""), "")
         digest = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         client = (asked.get("client_id"), asked.get("client_secret"))
@@ -125,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         token = secrets.token_urlsafe(16)
         self.server.tokens.add(token)
-        self._json({"access_token": token, "token_type": "Bearer", "id_token": self.server.id_token()})
+        self._json({"access_token": token, "token_type": "Bearer", "id_token": self.server.id_token(nonce)})
 
     def _json(self, said: dict[str, Any], status: int = 200) -> None:
         body = json.dumps(said).encode()

@@ -47,6 +47,10 @@ class ReasonMissing(ApprovalError):
     plan: object = None  # what would be asked, for the page that asks for the reason
 
 
+class AskAgain(ApprovalError):
+    """Somebody asked for the same at this moment, and it was decided at once: look at what became of it."""
+
+
 class ClearValueInReason(ReasonMissing):
     """Leave addresses and numbers of people out of it, tokens too: it stays in the evidence for ever. Name the case."""
 

@@ -18,6 +18,7 @@ from audit.vocabulary import Action, ApprovedAct
 State = ApprovalRequest.State
 DECIDE: Final = "approvals.decide"
 LONGEST_TEXT: Final = 2000
+TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,14 @@ def perform_or_request(act: ApprovedAct, parameters: dict[str, Any], *, reason: 
     executor = acts.executor_of(act)
     plan = executor.plan(parameters)
     if acts.is_sandbox(plan.enterprise_id):
+        _check_may_ask(executor, plan, actor)
         return Outcome(result=executor.carry_out(parameters, actor))
     return Outcome(waits_for=_ask(executor, plan, parameters, reason=reason, actor=actor))
 
 
 @transaction.atomic
 def request(act: ApprovedAct, parameters: dict[str, Any], *, reason: str, actor: Actor) -> ApprovalRequest:
-    """Ask for approval, also for a sandbox. Raises CannotBeDone, MayNot and ReasonMissing.
+    """Ask for approval, also for a sandbox. Raises CannotBeDone, MayNot, ReasonMissing and AskAgain.
 
     Whoever asks for what waits already is given the request that waits.
     """
@@ -51,14 +53,9 @@ def request(act: ApprovedAct, parameters: dict[str, Any], *, reason: str, actor:
 def _ask(
     executor: Executor, plan: Plan, parameters: dict[str, Any], *, reason: str, actor: Actor
 ) -> ApprovalRequest:
-    if not acts.may(actor.id, executor.asked_with, plan.enterprise_id):
-        raise errors.MayNot(executor.asked_with)
+    _check_may_ask(executor, plan, actor)
     _check_reason(reason, plan)
     digest = acts.digest(executor.act, parameters, plan)
-    waiting = ApprovalRequest.objects.filter(digest=digest, state=State.PENDING)
-    for earlier in waiting:
-        if not _expire_if_due(_locked(earlier.pk)):
-            return earlier
     asked = ApprovalRequest(
         id=uuid_utils.compat.uuid7(),
         act=executor.act.value,
@@ -76,14 +73,30 @@ def _ask(
         requester_id=actor.id,
         requester_name=actor.name,
     )
-    try:
-        with transaction.atomic():
-            asked.save(force_insert=True)
-    except IntegrityError:  # somebody asked for the same at the same moment
-        return waiting.get()
-    asked.refresh_from_db()
-    _record(Action.APPROVAL_REQUESTED, asked, actor, reason=asked.reason, blast_radius=asked.blast_radius)
-    return asked
+    return _waiting_or_made(asked, actor)
+
+
+def _waiting_or_made(asked: ApprovalRequest, actor: Actor) -> ApprovalRequest:
+    """The request that waits for the same, or this one. Raises AskAgain."""
+    for _ in range(TRIES):
+        # Not locked: whoever decides it holds its row and waits for what the plan of this one has locked.
+        waiting = ApprovalRequest.objects.filter(digest=asked.digest, state=State.PENDING).first()
+        if waiting is not None and not (_clock() >= waiting.expires_at and _close_if_expired(waiting.pk)):
+            return waiting
+        try:
+            with transaction.atomic():
+                asked.save(force_insert=True)
+        except IntegrityError:  # somebody asked for the same at the same moment
+            continue
+        asked.refresh_from_db()
+        _record(Action.APPROVAL_REQUESTED, asked, actor, reason=asked.reason, blast_radius=asked.blast_radius)
+        return asked
+    raise errors.AskAgain
+
+
+def _check_may_ask(executor: Executor, plan: Plan, actor: Actor) -> None:
+    if not acts.may(actor.id, executor.asked_with, plan.enterprise_id):
+        raise errors.MayNot(executor.asked_with)
 
 
 def _check_reason(reason: str, plan: Plan) -> None:

@@ -1,8 +1,11 @@
 """Four-eyes: what is asked is bound, decided by a second person, done once, and never deleted."""
 
+import dataclasses
 import datetime
 import hashlib
 import json
+import threading
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
@@ -35,7 +38,10 @@ def state_of(asked: ApprovalRequest) -> str:
 
 def test_an_act_on_a_sandbox_is_done_at_once(world: World, db: None) -> None:
     world.enterprise_id = SANDBOX
-    outcome = requests.perform_or_request(ACT, WANTED, reason="", actor=NOEL)
+    with pytest.raises(errors.MayNot):
+        requests.perform_or_request(ACT, WANTED, reason="", actor=NOEL)
+    assert times_done() == 0
+    outcome = requests.perform_or_request(ACT, WANTED, reason="", actor=ROSA)
     assert (outcome.result, outcome.waits_for, times_done()) == ("done", None, 1)
     assert not ApprovalRequest.objects.exists()
 
@@ -165,6 +171,47 @@ def test_asking_twice_is_asking_once(asked: ApprovalRequest) -> None:
     assert again.pk == asked.pk
     requests.reject(asked.pk, actor=DAVE)
     assert requests.request(ACT, WANTED, reason="once more", actor=ROSA).pk != asked.pk
+
+
+def test_who_asks_while_it_is_decided_is_given_the_request_and_waits_for_nobody(
+    own_database: OwnDatabase, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever decides holds the request's row and may wait for what the asker has locked: so the asker waits not."""
+    asked = requests.request(ACT, WANTED, reason="the stack moves", actor=ROSA)
+    given: list[ApprovalRequest] = []
+    carry_out = world.carry_out
+
+    def ask_meanwhile(parameters: dict[str, Any], actor: Actor) -> str:
+        def ask() -> None:
+            given.append(requests.request(ACT, WANTED, reason="once more", actor=DORA))
+            connection.close()
+
+        asker = threading.Thread(target=ask, daemon=True)
+        asker.start()
+        asker.join(60)
+        assert not asker.is_alive(), "it waits for the decision"
+        return carry_out(parameters, actor)
+
+    executor = dataclasses.replace(acts.executor_of(ACT), carry_out=ask_meanwhile)
+    monkeypatch.setattr(acts, "_executors", {ACT.value: executor})
+    assert requests.approve(asked.pk, actor=DAVE).state == State.APPROVED
+    assert [one.pk for one in given] == [asked.pk]
+
+
+def test_a_request_that_was_closed_between_two_looks_is_made_anew(
+    world: World, asked: ApprovalRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, lost = ApprovalRequest.save, [IntegrityError()]
+
+    def first_comes_too_late(self: ApprovalRequest, **how: Any) -> None:
+        if how.get("force_insert") and lost:
+            raise lost.pop()
+        save(self, **how)
+
+    requests.reject(asked.pk, actor=DAVE)
+    monkeypatch.setattr(ApprovalRequest, "save", first_comes_too_late)
+    again = requests.request(ACT, WANTED, reason="once more", actor=ROSA)
+    assert (again.state, again.pk != asked.pk) == ("pending", True)
 
 
 def test_the_digest_is_over_the_canonical_form_of_what_is_asked(asked: ApprovalRequest) -> None:

@@ -14,6 +14,7 @@ import pytest
 from allauth.socialaccount.models import SocialAccount, SocialToken
 from django.contrib.sessions.models import Session
 from django.test import Client
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
@@ -208,6 +209,8 @@ LIES: dict[str, dict[str, Any]] = {
     "signed with the client's secret": {"alg": "HS256"},
     "for another client": {"token": {"aud": "somebody-else"}},
     "by another issuer": {"token": {"iss": "https://elsewhere.example"}},
+    "for another sign-in": {"token": {"nonce": "0" * 64}},
+    "for no sign-in": {"token": {"nonce": ""}},
     "expired": {"token": {"exp": 1_000_000_000}},
     "of nobody": {"token": {"sub": ""}},
     "with the user info of another person": {"userinfo": {"sub": "u-1"}},
@@ -241,6 +244,20 @@ def test_a_provider_that_is_away_is_no_error_of_ours(oidc: RunningProvider, sett
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [away.as_app()]}}
     assert Client().post(START)["Location"] == "/admin/login/"
     assert failed() == ["ConnectionError"]
+
+
+def test_while_the_cache_is_away_nobody_comes_in_and_nothing_breaks(
+    oidc: RunningProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows which tokens were used: without it one could be used twice."""
+
+    def away(*_: Any, **__: Any) -> bool:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr("allauth.socialaccount.internal.jwtkit.cache.add", away)
+    _, response = arrive(oidc, AARON)
+    assert response["Location"] == "/admin/login/"
+    assert not User.objects.exists()
 
 
 def test_who_refuses_at_the_provider_is_back_at_the_sign_in_page(oidc: RunningProvider) -> None:

@@ -21,6 +21,8 @@ from portal.desk import (
     reveal,
     reveal_several,
     start,
+    unsubscribe_event,
+    unsubscribe_work,
     unsubscribes,
     users,
 )
@@ -102,8 +104,32 @@ PAGES: Final = (
     Page("reveals/<uuid:event_id>/review/", "reveal-review", Permission.REVIEW_REVEALS, ledger.review, FORM),
     Page("unsubscribes/", "unsubscribes", Permission.VIEW_UNSUBSCRIBES, unsubscribes.unsubscribes),
     Page("unsubscribes/new/", "unsubscribe", Permission.UNSUBSCRIBE, unsubscribes.unsubscribe, FORM),
+    Page("unsubscribes/open/", "unsubscribe-work", Permission.VIEW_UNSUBSCRIBES, unsubscribe_work.work),
     Page(
-        "unsubscribes/<uuid:event_id>/", "unsubscribe-event", Permission.VIEW_UNSUBSCRIBES, unsubscribes.event
+        "unsubscribes/open/act/",
+        "unsubscribe-several",
+        Permission.UNSUBSCRIBE,
+        unsubscribe_work.act_on_several,
+        ACT,
+    ),
+    Page(
+        "unsubscribes/<uuid:event_id>/",
+        "unsubscribe-event",
+        Permission.VIEW_UNSUBSCRIBES,
+        unsubscribe_event.event,
+    ),
+    Page(
+        "unsubscribes/<uuid:event_id>/act/",
+        "unsubscribe-act",
+        Permission.UNSUBSCRIBE,
+        unsubscribe_event.act,
+        ACT,
+    ),
+    Page(
+        "unsubscribes/<uuid:event_id>/receipt/",
+        "unsubscribe-receipt",
+        Permission.VIEW_UNSUBSCRIBES,
+        unsubscribe_event.receipt,
     ),
     Page("bulk/", "bulk", Permission.VIEW_BULK, bulk.bulk_jobs),
     Page("bulk/new/", "bulk-new", Permission.RUN_BULK, bulk_new.new, FORM),

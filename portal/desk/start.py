@@ -14,13 +14,15 @@ from audit.models import AuditEvent, Outcome
 from audit.partitions import first_id_at
 from portal.desk import figures
 from portal.desk.figures import Count, Day
+from portal.desk.unsubscribe_work import open_ones
 from portal.desk.visit import Visit
 from portal.reveals import break_glass
 from portal.roles import Permission
 from portal.templatetags.desk import milliseconds
-from tokens.models import BulkJob, ConsentEvent
+from tokens.models import BulkJob
 
 _DAY: Final = datetime.timedelta(hours=24)
+MOST_COUNTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +115,7 @@ def _role_cards(visit: Visit) -> list[Card]:
     if visit.may(Permission.VIEW_REVEALS):
         cards += _break_glass_cards(visit)
     if visit.may(Permission.VIEW_UNSUBSCRIBES):
-        opt_outs = ConsentEvent.objects.filter(
-            pk__gte=since, enterprise__in=visit.enterprise_ids, action=ConsentEvent.Action.OPT_OUT
-        ).count()
-        cards.append(
-            Card(
-                "Opt-outs, 24 h",
-                f"{opt_outs:,}",
-                "recorded from every source",
-                reverse("admin:unsubscribes"),
-            )
-        )
+        cards.append(_unsubscribe_card(visit))
     if visit.may(Permission.VIEW_BULK):
         running = BulkJob.objects.filter(state=BulkJob.State.RUNNING, enterprise__in=visit.enterprise_ids)
         names = list(running.values_list("name", flat=True)[:100])
@@ -132,6 +124,16 @@ def _role_cards(visit: Visit) -> list[Card]:
         )
         cards.append(Card("Bulk jobs running", f"{len(names)}", note, reverse("admin:bulk")))
     return cards
+
+
+def _unsubscribe_card(visit: Visit) -> Card:
+    """What must still be told to Marketing Cloud, and how much of it is late."""
+    waiting = open_ones(visit).order_by("due_at").values_list("due_at", flat=True)
+    due = list(waiting.filter(paused_at__isnull=True)[: MOST_COUNTED + 1])
+    late = sum(at <= timezone.now() for at in due)
+    number = f"{MOST_COUNTED:,}+" if len(due) > MOST_COUNTED else f"{len(due):,}"
+    note = f"{late:,} overdue: see to them now" if late else "none is overdue" if due else "nothing is open"
+    return Card("To unsubscribe", number, note, reverse("admin:unsubscribe-work"), "bad" if late else "")
 
 
 def _break_glass_cards(visit: Visit) -> list[Card]:

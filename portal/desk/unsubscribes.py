@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -16,12 +15,12 @@ from portal.desk.keyset import sheet
 from portal.desk.masks import masked
 from portal.desk.visit import Visit
 from portal.roles import Permission
+from tokens.consent import clocks
 from tokens.consent.opt_outs import record_opt_out
 from tokens.errors import BadOptOut
 from tokens.formats.kinds import Kind
 from tokens.formats.reasons import InvalidValue
 from tokens.models import BusinessUnit, ConsentEvent, Enterprise, Mapping
-from tokens.models.mappings import State
 from tokens.vault import find
 
 Scope, Source = ConsentEvent.Scope, ConsentEvent.Source
@@ -47,17 +46,7 @@ DOUBTFUL: Final = (
     "This looks like a mobile token, but no token of yours reads like it. Check each digit; if it is the person's"
     " number, tick this box."
 )
-LAWS: Final = [
-    ("", "not stated"),
-    ("gdpr", "EU: GDPR, ePrivacy"),
-    ("uk-pecr", "UK: PECR, UK GDPR"),
-    ("tcpa", "US: TCPA (texts)"),
-    ("can-spam", "US: CAN-SPAM (e-mail)"),
-    ("ccpa", "US: CCPA"),
-    ("casl", "Canada: CASL"),
-    ("au-spam-act", "Australia: Spam Act"),
-    ("other", "another law"),
-]
+LAWS: Final = [(law.code, law.label) for law in clocks.LAWS]
 
 
 class UnsubscribeForm(forms.Form):
@@ -86,10 +75,15 @@ class UnsubscribeForm(forms.Form):
     source = forms.ChoiceField(label="How we know", choices=BY_HAND, initial=Source.OFFICER)
     asked_at = forms.DateTimeField(
         label="When they asked (UTC)",
-        help_text="Legal clocks start here, not when it is typed in.",
+        help_text="The clock of the law starts here, not when it is typed in.",
         widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
     )
-    law = forms.ChoiceField(label="Law", choices=LAWS, required=False)
+    law = forms.ChoiceField(
+        label="Law",
+        choices=LAWS,
+        required=False,
+        help_text="It says until when they must be unsubscribed. Not stated: one business day.",
+    )
     evidence = forms.CharField(
         label="Evidence",
         required=False,
@@ -247,7 +241,8 @@ class UnsubscribeFilter(forms.Form):
 def unsubscribes(request: HttpRequest, visit: Visit) -> HttpResponse:
     """GET /admin/unsubscribes/"""
     form = UnsubscribeFilter(request.GET, visit=visit)
-    events = ConsentEvent.objects.filter(enterprise__in=visit.enterprise_ids).defer("evidence")
+    events = ConsentEvent.objects.filter(enterprise__in=visit.enterprise_ids)
+    events = events.select_related("unsubscribe").defer("evidence")
     if form.is_valid():
         events = events.filter(**{name: value for name, value in form.cleaned_data.items() if value})
     context = {
@@ -260,38 +255,3 @@ def unsubscribes(request: HttpRequest, visit: Visit) -> HttpResponse:
         "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE),
     }
     return render(request, "desk/unsubscribes.html", context)
-
-
-def event(request: HttpRequest, visit: Visit, event_id: uuid.UUID) -> HttpResponse:
-    """GET /admin/unsubscribes/<id>/"""
-    found = (
-        ConsentEvent.objects.select_related("enterprise")
-        .filter(pk=event_id, enterprise__in=visit.enterprise_ids)
-        .first()
-    )
-    if found is None:
-        raise Http404
-    mapping = None
-    if visit.may(Permission.VIEW_MAPPINGS, found.enterprise_id):
-        mapping = _mapping_of(found)
-    context = {
-        "title": "Opt-out",
-        "event": found,
-        "kind": Kind(found.kind),
-        "blocks": found.action == ConsentEvent.Action.OPT_OUT
-        and found.scope == Scope.ENTERPRISE
-        and found.enterprise.optout_blocks_resolve,
-        "law": dict(LAWS).get(found.law, found.law),
-        "mapping": mapping,
-        "masked": masked(mapping) if mapping else "",
-    }
-    return render(request, "desk/unsubscribe_event.html", context)
-
-
-def _mapping_of(event: ConsentEvent) -> Mapping | None:
-    """The mapping of the person, if they have one: consent knows people by blind index only."""
-    index = bytes(event.blind_index)
-    held = Mapping.objects.filter(
-        Q(blind_index_0=index) | Q(blind_index_1=index), enterprise=event.enterprise_id, kind=event.kind
-    )
-    return held.exclude(state=State.SUPERSEDED).order_by("id").first()

@@ -20,6 +20,7 @@ TARGET_PAGES: Final = {
     "entry": "admin:log-entry",
     "mapping": "admin:person",
     "consent-event": "admin:unsubscribe-event",
+    "unsubscribe": "admin:unsubscribe-event",
     "client": "admin:client",
     "enterprise": "admin:enterprise",
     "bulk-job": "admin:bulk-job",
@@ -85,6 +86,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+@register.filter
+def long_duration(seconds: float) -> str:
+    """The same where days matter: `9 days 4 h`, `2 h 30 min`."""
+    days, rest = divmod(seconds, 86_400)
+    return f"{days:.0f} day{'s' if days > 1 else ''} {rest // 3600:.0f} h" if days else duration(seconds)
 
 
 @register.filter

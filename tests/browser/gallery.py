@@ -1,6 +1,7 @@
 """Pictures of the pages: the sample data with a day of made-up traffic, in the system's Chromium."""
 
 import argparse
+import datetime
 import math
 import random
 import tempfile
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.db import connections
+from django.utils import timezone
 from playwright.sync_api import sync_playwright
 
 from audit.approvals import requests
 from audit.models import Api, Outcome
+from audit.trail import SYSTEM
 from portal import sample_data
 from portal.embedded.state import CHECKOUT
 from portal.models import Membership, User
@@ -30,6 +33,9 @@ from tests.tokens.api import cast as api_cast
 from tests.tokens.bulk import scene
 from tests.tokens.cast import an_enterprise
 from tokens.bulk import approval
+from tokens.consent import clocks
+from tokens.consent.opt_outs import record_opt_out
+from tokens.formats.kinds import Kind
 from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
 
 IMAGES: Final = CHECKOUT / "docs" / "images"
@@ -42,11 +48,14 @@ def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser("make shots", description=__doc__)
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every page, to look at")
-    folder = parser.parse_args().all
+    parser.add_argument("--only", nargs="+", metavar="PAGE", help="of --all only these, by name")
+    chosen = parser.parse_args()
+    folder = chosen.all
     name = cluster.session_database()
     cluster.main().make_clone(name)
     try:
         access, pages = _data()
+        pages = {name: pages[name] for name in chosen.only or pages}
         with _visitors() as visit:
             take_all(visit, access, pages, folder) if folder else take_three(visit, access, pages)
     finally:
@@ -133,6 +142,8 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "unsubscribes": "/admin/unsubscribes/",
         "unsubscribe": f"/admin/unsubscribes/new/?mapping={first.pk}",
         "opt-out": f"/admin/unsubscribes/{opt_out}/",
+        "opt-out-receipt": f"/admin/unsubscribes/{opt_out}/receipt/",
+        "unsubscribe-work": "/admin/unsubscribes/open/",
         "bulk": "/admin/bulk/",
         "bulk-new": "/admin/bulk/new/",
         "bulk-job": f"/admin/bulk/{job.pk}/",
@@ -193,6 +204,19 @@ def _ids_of_emails(enterprise: Enterprise) -> list[int]:
 
 
 def _an_opt_out(enterprise: Enterprise) -> object:
+    """The latest of several, of all ages and laws."""
+    laws = [law.code for law in clocks.LAWS]
+    for number, mapping_id in enumerate(_ids_of_emails(enterprise)[40:58]):
+        record_opt_out(
+            enterprise,
+            kind=Kind.EMAIL,
+            mapping=Mapping.objects.get(pk=mapping_id),
+            source=ConsentEvent.Source.FILE,
+            source_id=f"gallery {number}",
+            occurred_at=timezone.now() - datetime.timedelta(hours=11 * number),
+            law=laws[number % len(laws)],
+            actor=SYSTEM,
+        )
     return ConsentEvent.objects.filter(enterprise=enterprise).latest("id").pk
 
 

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.slow
 DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
+    "/admin/unsubscribes/open/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
@@ -146,6 +147,7 @@ def with_data(acme: Enterprise) -> list[str]:
         f"/admin/people/{ana.pk}/?show=sight", f"/admin/people/{ana.pk}/pack/",
         "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
+        "/admin/unsubscribes/open/", f"/admin/unsubscribes/{event.pk}/receipt/",
         f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
         "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",
         f"/admin/enterprises/{acme.pk}/change/", f"/admin/enterprises/{acme.pk}/units/new/", "/admin/approvals/",

@@ -9,6 +9,7 @@ together with the version of the calendar that gave it, and is never computed ag
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib.metadata import version
 from typing import Final
@@ -72,6 +73,23 @@ def later(code: str, instant: datetime.datetime, business_days: int) -> datetime
     """The end of the `business_days`th business day after that on which `instant` falls: an extension."""
     # A term ends at midnight, which belongs to the day before.
     return _end_of_business_day(law_of(code), instant - datetime.timedelta(microseconds=1), business_days)
+
+
+class Urgency(StrEnum):
+    """How much of the time is left: half of it, a fifth of it, none."""
+
+    CALM = "in time"
+    AMBER = "half the time is over"
+    RED = "hardly any time left"
+    OVERDUE = "overdue"
+
+
+def urgency(asked_at: datetime.datetime, due_at: datetime.datetime, now: datetime.datetime) -> Urgency:
+    """How urgent an open unsubscribe is at `now`."""
+    if now >= due_at:
+        return Urgency.OVERDUE
+    left = (due_at - now) / (due_at - asked_at)
+    return Urgency.RED if left <= 0.2 else Urgency.AMBER if left <= 0.5 else Urgency.CALM
 
 
 def is_business_day(code: str, day: datetime.date) -> bool:

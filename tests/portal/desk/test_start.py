@@ -83,10 +83,12 @@ def test_failing_clients_are_named_and_lead_to_their_calls(olivia: Client, acme:
     assert "/admin/log/?within=24h&outcome=refused" in page
 
 
-def test_alarms_and_opt_outs_are_counted_for_who_may_see_them(olivia: Client, acme: Enterprise) -> None:
+def test_alarms_and_open_unsubscribes_are_counted_for_who_may_see_them(
+    olivia: Client, acme: Enterprise
+) -> None:
     trail.record(Action.ALARM_CANNOT_OPEN, actor=SYSTEM, enterprise_id=acme.pk)
     assert cards(olivia)["Alarms, 24 h"] == "1"
-    assert cards(olivia)["Opt-outs, 24 h"] == "0"
+    assert cards(olivia)["To unsubscribe"] == "0"
     assert "Alarms, 24 h" not in cards(cast.at_desk(Role.DATA_ENGINEER, acme))
 
 

@@ -191,4 +191,10 @@ def test_the_list_shows_the_newest_first_and_only_ones_own(
 
 def test_nothing_offers_to_change_or_delete_an_event(olivia: Client, acme: Enterprise, ana: Mapping) -> None:
     page = text(olivia.post(NEW, sent(acme), follow=True))
-    assert set(re.findall(r'method="post" action="([^"]+)"', page)) == {"/admin/search/", "/admin/logout/"}
+    event = ConsentEvent.objects.get()
+    acts = {
+        "/admin/search/",
+        "/admin/logout/",
+        f"/admin/unsubscribes/{event.pk}/act/",
+    }  # moves its unsubscribe
+    assert set(re.findall(r'method="post" action="([^"]+)"', page)) == acts

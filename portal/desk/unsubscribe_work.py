@@ -1,0 +1,155 @@
+"""What is to be done: open unsubscribes, the most urgent first, taken on or marked as written several at once."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from audit.trail import Actor
+from portal.desk.visit import Visit
+from portal.roles import Permission
+from tokens.consent import clocks, unsubscribes
+from tokens.consent.clocks import Urgency
+from tokens.errors import BadStep
+from tokens.formats.kinds import Kind
+from tokens.models import Unsubscribe
+
+State = Unsubscribe.State
+# A queue is worked from its head: who wants to see further narrows the list.
+SHOWN: Final = 100
+TONES: Final = {
+    Urgency.OVERDUE: ("bad", "error"),
+    Urgency.RED: ("bad", "timer"),
+    Urgency.AMBER: ("warn", "timelapse"),
+    Urgency.CALM: ("good", "schedule"),
+}
+SEVERAL: Final[dict[str, tuple[Callable[[uuid.UUID, Actor], object], str]]] = {
+    "take": (lambda key, actor: unsubscribes.take(key, actor=actor), "taken on"),
+    "written": (
+        lambda key, actor: unsubscribes.written_by_hand(key, actor=actor),
+        "marked as unsubscribed in Marketing Cloud",
+    ),
+}
+
+
+class WorkFilter(forms.Form):
+    """What the address of the list says."""
+
+    enterprise = forms.ChoiceField(required=False)
+    kind = forms.ChoiceField(
+        label="Channel",
+        required=False,
+        choices=[("", "any"), *((str(kind.value), kind.label) for kind in Kind)],
+    )
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "any open"), *(one for one in State.choices if one[0] != State.CLOSED)],
+    )
+    owner = forms.ChoiceField(
+        required=False, choices=[("", "anybody or nobody"), ("me", "me"), ("nobody", "nobody")]
+    )
+    law = forms.ChoiceField(
+        required=False,
+        choices=[("", "any"), *((law.code, law.label) for law in clocks.LAWS if law.code)],
+    )
+
+    def __init__(self, *args: Any, visit: Visit, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = [(str(enterprise.pk), enterprise.name) for enterprise in visit.enterprises]
+        self.fields["enterprise"].choices = [("", "any"), *names]  # type: ignore[attr-defined]
+        if len(names) < 2:
+            del self.fields["enterprise"]
+
+    def narrowed(self, rows: "QuerySet[Unsubscribe]", visit: Visit) -> "QuerySet[Unsubscribe]":
+        """`rows` as the filter wants them."""
+        wanted = {name: value for name, value in self.cleaned_data.items() if value}
+        owner = wanted.pop("owner", "")
+        if "kind" in wanted:
+            wanted["event__kind"] = wanted.pop("kind")
+        if owner:
+            wanted["owner_id"] = visit.actor.id if owner == "me" else ""
+        return rows.filter(**wanted)
+
+
+def work(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """GET /admin/unsubscribes/open/"""
+    form = WorkFilter(request.GET, visit=visit)
+    rows = open_ones(visit)
+    if form.is_valid():
+        rows = form.narrowed(rows, visit)
+    found = list(
+        rows.select_related("event").defer("event__evidence").order_by("due_at", "event")[: SHOWN + 1]
+    )
+    now = timezone.now()
+    context = {
+        "title": "To unsubscribe",
+        "form": form,
+        "rows": [_line(row, now) for row in found[:SHOWN]],
+        "more": len(found) > SHOWN,
+        "shown": SHOWN,
+        "filtered": any(request.GET.values()),
+        "enterprises": {enterprise.pk: enterprise for enterprise in visit.enterprises},
+        "kinds": {kind.value: kind.label for kind in Kind},
+        "may_act": visit.may(Permission.UNSUBSCRIBE),
+        "here": request.get_full_path(),
+    }
+    return render(request, "desk/unsubscribe_work.html", context)
+
+
+def act_on_several(request: HttpRequest, visit: Visit) -> HttpResponse:
+    """POST /admin/unsubscribes/open/act/: one act on each that was ticked; what can't be done is said, not skipped."""
+    back = request.POST.get("back", "")
+    if not url_has_allowed_host_and_scheme(back, allowed_hosts=None):
+        back = reverse("admin:unsubscribe-work")
+    step, words = SEVERAL.get(request.POST.get("act", ""), (None, ""))
+    ticked = _ids(request)
+    if step is None or not ticked:
+        messages.error(request, "Tick some rows first, then choose what to do with them.")
+        return redirect(back)
+    done, refused = 0, []
+    for key in Unsubscribe.objects.filter(pk__in=ticked, enterprise__in=visit.enterprise_ids).values_list(
+        "pk", flat=True
+    ):
+        try:
+            step(key, visit.actor)
+            done += 1
+        except BadStep as error:
+            refused.append(str(error))
+    if done:
+        messages.success(request, f"{done} {words}.")
+    if left := len(ticked) - done:
+        messages.error(request, f"{left} left as they were. {' '.join(sorted(set(refused)))}")
+    return redirect(back)
+
+
+def open_ones(visit: Visit) -> "QuerySet[Unsubscribe]":
+    """The open unsubscribes that the visitor sees."""
+    return Unsubscribe.objects.filter(enterprise__in=visit.enterprise_ids).exclude(state=State.CLOSED)
+
+
+def _ids(request: HttpRequest) -> set[uuid.UUID]:
+    ids = set()
+    for text in request.POST.getlist("row")[:SHOWN]:
+        try:
+            ids.add(uuid.UUID(text))
+        except ValueError:
+            continue
+    return ids
+
+
+def _line(row: Unsubscribe, now: Any) -> dict[str, Any]:
+    urgency = clocks.urgency(row.asked_at, row.due_at, now)
+    tone, icon = TONES[urgency]
+    left = (row.due_at - now).total_seconds()
+    return {
+        "row": row, "event": row.event, "urgency": urgency.value, "tone": tone, "icon": icon, "left": abs(left),
+        "late": left <= 0,
+    }  # fmt: skip

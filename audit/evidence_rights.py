@@ -12,6 +12,8 @@ from django.db import connections
 
 # Tables by the verbs that the app's role must not have. Their partitions are found here.
 Forbidden = Mapping[str, tuple[str, ...]]
+# Tables by the columns that the app may change.
+Changes = Mapping[str, tuple[str, ...]]
 EVIDENCE: Final[Forbidden] = {
     "audit_payloadentry": ("UPDATE", "DELETE", "TRUNCATE"),
     "audit_auditevent": ("UPDATE", "DELETE", "TRUNCATE"),
@@ -42,6 +44,16 @@ OR (evidence.verb IN ('INSERT', 'UPDATE', 'SELECT')
     AND has_any_column_privilege(becomes.oid, evidence.oid, evidence.verb))
 ORDER BY 2, 3, 1
 """
+# Where some columns may be changed, every other one.
+COLUMNS: Final = """
+WITH becomes AS (SELECT * FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))
+SELECT DISTINCT becomes.rolname, c.relname, a.attname
+FROM becomes, pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+AND c.relname || '.' || a.attname <> ALL(%s::text[])
+AND has_column_privilege(becomes.oid, c.oid, a.attnum, 'UPDATE')
+ORDER BY 2, 3, 1
+"""
 POWERS: Final = """
 WITH becomes AS (SELECT * FROM pg_roles WHERE pg_has_role(current_user, oid, 'MEMBER'))
 SELECT rolname, 'is a superuser' FROM becomes WHERE rolsuper
@@ -69,6 +81,21 @@ WHERE c.relkind = 'r' AND 1 > (
 )
 ORDER BY 1
 """
+# Plain triggers by their table: they hold what the app may write to the rule of it.
+PLAIN_TRIGGERS: Final = {
+    "audit_approvalrequest": ("is_asked", "is_closed", "stays"),
+    "audit_installation": ("stays",),
+    "audit_legalhold": ("is_placed", "is_released", "stays"),
+    "audit_retentionpolicy": ("is_approved",),
+}
+MISSING: Final = """
+SELECT wanted.relation, wanted.trigger FROM unnest(%s::text[], %s::text[]) AS wanted (relation, trigger)
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid AND c.relnamespace = 'public'::regnamespace
+    WHERE c.relname = wanted.relation AND t.tgname = wanted.trigger AND t.tgenabled IN ('O', 'A')
+)
+ORDER BY 1, 2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +106,21 @@ class Weakness:
     mend: str
 
 
-def weaknesses(beside: Forbidden, *, using: str = "default") -> list[Weakness]:
+def weaknesses(beside: Forbidden, changes: Changes, *, using: str = "default") -> list[Weakness]:
     """What the role of this connection could do to evidence, directly or as a role that it may become.
 
-    `beside` are tables of evidence that other apps own.
+    `beside` are tables of evidence of other apps; `changes` are those of which some columns may be changed, and which.
     """
     forbidden = {**EVIDENCE, **beside}
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT current_user, current_setting('session_replication_role')")
         role, replication = cursor.fetchone()
-        found = [*_powers(cursor, role, forbidden), *_rights(cursor, role, forbidden), *_triggers(cursor)]
+        found = [
+            *_powers(cursor, role, forbidden),
+            *_rights(cursor, role, forbidden),
+            *_columns(cursor, role, changes),
+            *_triggers(cursor),
+        ]
     if replication != "origin":
         says = f"the sessions of the role {role} begin with session_replication_role = {replication}: no trigger fires"
         found.append(Weakness(says, f"ALTER ROLE {role} RESET session_replication_role"))
@@ -112,14 +144,35 @@ def _rights(cursor: Any, role: str, forbidden: Forbidden) -> list[Weakness]:
     ]
 
 
+def _columns(cursor: Any, role: str, changes: Changes) -> list[Weakness]:
+    allowed = [f"{table}.{column}" for table, columns in changes.items() for column in columns]
+    cursor.execute(COLUMNS, [list(changes), allowed])
+    return [
+        Weakness(
+            f"{_name(role, other)} has UPDATE of {table}.{column}",
+            f"REVOKE UPDATE ON {table} FROM {other}, PUBLIC, and run manage.py migrate",
+        )
+        for other, table, column in cursor.fetchall()
+    ]
+
+
 def _triggers(cursor: Any) -> list[Weakness]:
     cursor.execute(TRIGGERS, [list(APPEND_ONLY)])
-    return [
+    found = [
         Weakness(
             f"the append-only trigger of {table} is missing or switched off",
             "run manage.py pgtrigger install",
         )
         for (table,) in cursor.fetchall()
+    ]
+    pairs = [(table, name) for table, names in PLAIN_TRIGGERS.items() for name in names]
+    cursor.execute(MISSING, [[table for table, _ in pairs], [name for _, name in pairs]])
+    return found + [
+        Weakness(
+            f"the trigger {name} of {table} is missing or switched off",
+            f"ALTER TABLE {table} ENABLE TRIGGER {name}, or restore it from its migration",
+        )
+        for table, name in cursor.fetchall()
     ]
 
 

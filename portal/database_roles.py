@@ -3,6 +3,7 @@
 Grants are given again after every migration, from the lists here, so that a new table is never wider than this.
 """
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -86,6 +87,25 @@ NARROWER = {
     "tokens_tokenchain": "SELECT, INSERT, UPDATE",
     "django_migrations": "SELECT",
 }
+
+# Evidence of which some columns change or which other apps own: what was asked, held, consented to, and who saw or took
+# whose values. `doctor` and `check --deploy` verify that the rights above are all that the app has.
+EVIDENCE = (
+    "audit_approvalrequest", "audit_legalhold", "tokens_consentevent", "tokens_accesspack", "tokens_export",
+    "tokens_exportslice", "portal_breakglass", "portal_revealgrant", "portal_setuplink",
+)  # fmt: skip
+
+
+def forbidden() -> dict[str, tuple[str, ...]]:
+    """The verbs that the app must not have on each table of EVIDENCE."""
+    verbs = ("UPDATE", "DELETE", "TRUNCATE")
+    return {table: tuple(verb for verb in verbs if verb not in NARROWER[table]) for table in EVIDENCE}
+
+
+def changeable() -> dict[str, tuple[str, ...]]:
+    """Of the tables in which the app may change some columns: which."""
+    found = {table: re.search(r"UPDATE \((.*)\)", NARROWER[table]) for table in EVIDENCE}
+    return {table: tuple(part[1].replace(" ", "").split(",")) for table, part in found.items() if part}
 
 
 class OwnerMigrates:

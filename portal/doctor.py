@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from django.conf import settings
+from django.db import connections
 
 from audit import evidence_rights
 from audit.seals import sequencer, status
 from audit.seals.errors import SealError
 from audit.seals.tree import StoredTree
-from portal import health, sealing
+from portal import database_roles, health, sealing
 
 # `mend` must be mended; `look` may be meant so.
 Level = Literal["ok", "look", "mend"]
-EVIDENCE_OF_TOKENS: Final = {"tokens_consentevent": ("UPDATE", "DELETE", "TRUNCATE")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,8 @@ def examine() -> Iterator[Finding]:
 
 def rights() -> list[Trouble]:
     """The app's role cannot change evidence, in any way that PostgreSQL knows of."""
-    return [
-        Trouble(weakness.says, weakness.mend) for weakness in evidence_rights.weaknesses(EVIDENCE_OF_TOKENS)
-    ]
+    found = evidence_rights.weaknesses(database_roles.forbidden(), database_roles.changeable())
+    return [Trouble(weakness.says, weakness.mend) for weakness in found]
 
 
 def signing_key() -> list[Trouble]:
@@ -101,6 +100,26 @@ def seals() -> list[Trouble]:
     return [Trouble(late, "start the maintenance process, or read in its log why it stopped")] if late else []
 
 
+def durability() -> list[Trouble]:
+    """What was confirmed survives a power cut: otherwise an answer that was given can lose its log entry."""
+    said = {
+        "fsync": "PostgreSQL does not wait for the disk at all: a crash of the machine can damage everything",
+        "full_page_writes": "a crash of the machine can leave pages half written",
+        "synchronous_commit": "the last moments before a crash are lost, entries of answers that were given among them",
+    }
+    found = []
+    with connections["default"].cursor() as cursor:
+        for name, what in said.items():
+            cursor.execute("SELECT current_setting(%s)", [name])
+            if cursor.fetchone()[0] == "off":
+                found.append(Trouble(f"{name} is off: {what}", f"set {name} = on", _level_of_durability()))
+    return found
+
+
+def _level_of_durability() -> Level:
+    return "mend" if settings.PRODUCTION else "look"
+
+
 def _of_readiness(check: Callable[[], str], mend: str) -> Check:
     return lambda: [Trouble(reason, mend)] if (reason := check()) else []
 
@@ -110,6 +129,7 @@ CHECKS: Final[dict[str, Check]] = {
     "database": _of_readiness(health.CHECKS["database"], "start it, or correct DATABASE_URL"),
     "migrations": _of_readiness(health.CHECKS["migrations"], "manage.py migrate"),
     "rights of the app on evidence": rights,
+    "durable commits": durability,
     "partitions of the log": _of_readiness(health.CHECKS["log partitions"], "start the maintenance process"),
     "root keys": _of_readiness(health.CHECKS["keyring"], "give the FIELD_ENCRYPTION_KEY of this database"),
     "signing key": signing_key,

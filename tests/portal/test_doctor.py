@@ -10,8 +10,9 @@ from django.core import checks
 from django.core.management import call_command
 from django.db import connections
 
+from audit import evidence_rights
 from audit.evidence_rights import EVIDENCE
-from portal import doctor, sealing
+from portal import database_roles, doctor, sealing
 from portal.checks import app_cannot_change_evidence
 from tests.audit.seals import cast
 from tests.conftest import OwnDatabase
@@ -45,7 +46,9 @@ def installation(own_database: OwnDatabase) -> OwnDatabase:
 
 def test_a_sound_installation_has_nothing_to_mend(installation: OwnDatabase) -> None:
     found = examined()
-    assert {one["level"] for ones in found.values() for one in ones} == {"ok"}
+    # Databases of tests forget what they confirmed when the machine stops; see below.
+    troubled = {name for name, ones in found.items() if {one["level"] for one in ones} != {"ok"}}
+    assert troubled == {"durable commits"}
     assert set(found) == set(doctor.CHECKS)
     out = StringIO()
     call_command("doctor", stdout=out)
@@ -55,8 +58,8 @@ def test_a_sound_installation_has_nothing_to_mend(installation: OwnDatabase) -> 
 
 def test_the_tables_of_evidence_are_all_there(own_database: OwnDatabase) -> None:
     """A table that was renamed would pass every question about it."""
-    named = [*EVIDENCE, *doctor.EVIDENCE_OF_TOKENS]
-    assert cast.asked("SELECT count(*) FROM pg_class WHERE relname = ANY(%s)", named) == [(len(named),)]
+    named = {*EVIDENCE, *database_roles.EVIDENCE}
+    assert cast.asked("SELECT count(*) FROM pg_class WHERE relname = ANY(%s)", list(named)) == [(len(named),)]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,21 @@ def test_the_tables_of_evidence_are_all_there(own_database: OwnDatabase) -> None
         ("GRANT UPDATE (status) ON audit_payloadentry TO portal_app", "has UPDATE on audit_payloadentry"),
         ("GRANT DELETE ON audit_auditevent TO PUBLIC", "has DELETE on audit_auditevent"),
         ("GRANT TRUNCATE ON tokens_consentevent TO portal_app", "has TRUNCATE on tokens_consentevent"),
+        ('GRANT UPDATE ("case") ON audit_legalhold TO portal_app', "has UPDATE of audit_legalhold.case"),
+        ("GRANT DELETE ON portal_breakglass TO portal_app", "has DELETE on portal_breakglass"),
+        ("GRANT UPDATE ON portal_breakglass TO PUBLIC", "has UPDATE of portal_breakglass.actor_name"),
+        ("GRANT UPDATE (clear) ON tokens_accesspack TO portal_app", "has UPDATE on tokens_accesspack"),
+        (
+            "GRANT UPDATE (requested_by_id) ON tokens_export TO portal_app",
+            "UPDATE of tokens_export.requested_by_id",
+        ),
+        ("GRANT DELETE ON tokens_exportslice TO portal_app", "has DELETE on tokens_exportslice"),
+        (
+            "GRANT UPDATE (digest) ON audit_approvalrequest TO portal_app",
+            "UPDATE of audit_approvalrequest.digest",
+        ),
+        ("ALTER TABLE audit_legalhold DISABLE TRIGGER is_released", "trigger is_released of audit_legalhold"),
+        ("DROP TRIGGER is_closed ON audit_approvalrequest", "trigger is_closed of audit_approvalrequest"),
         ("GRANT INSERT ON audit_sealedleaf TO portal_app", "has INSERT on audit_sealedleaf"),
         ("GRANT SELECT ON audit_sealqueueentry TO portal_app", "has SELECT on audit_sealqueueentry"),
         ("ALTER TABLE audit_checkpoint DISABLE TRIGGER USER", "trigger of audit_checkpoint is missing"),
@@ -127,15 +145,28 @@ def test_a_power_too_many_is_named(
             monkeypatch.setitem(connections.settings["default"], "PASSWORD", "x")
             monkeypatch.setitem(connections["default"].settings_dict, "USER", role)
             monkeypatch.setitem(connections["default"].settings_dict, "PASSWORD", "x")
-            found = [
-                weakness.says for weakness in doctor.evidence_rights.weaknesses(doctor.EVIDENCE_OF_TOKENS)
-            ]
+            held = evidence_rights.weaknesses(database_roles.forbidden(), database_roles.changeable())
+            found = [weakness.says for weakness in held]
         finally:
             connections["default"].close()
             if revoke:
                 admin.execute(revoke.format(role))
             admin.execute(f"DROP ROLE {role}")
     assert any(says in trouble for trouble in found), found
+
+
+def test_commits_that_a_power_cut_would_undo_are_named(installation: OwnDatabase, settings: Any) -> None:
+    def named() -> set[tuple[str, str]]:
+        found = examined()["durable commits"]
+        return {(one["says"].split(" ")[0], one["level"]) for one in found if one["level"] != "ok"}
+
+    assert {"fsync", "synchronous_commit"} <= {name for name, _ in named()}
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")
+    assert "synchronous_commit" not in {name for name, _ in named()}
+    assert ("fsync", "look") in named()
+    settings.PRODUCTION = True
+    assert ("fsync", "mend") in named()
 
 
 def test_what_sealing_lacks_is_named(installation: OwnDatabase, settings: Any) -> None:

@@ -132,6 +132,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },
+    "answer handshakes of event notifications": {
+        "task": "tokens.connections.answer_handshakes",
+        "schedule": 15.0,
+        "options": {"expires": 15.0},
+    },
     "raise the alarm for overdue unsubscribes": {
         "task": "tokens.consent.overdue",
         "schedule": 60.0,

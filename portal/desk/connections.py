@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from portal.desk.asking import perform
 from portal.desk.visit import Visit
 from portal.roles import Permission
-from tokens.connections import approval, verbs, walk
+from tokens.connections import approval, callbacks, verbs, walk
 from tokens.crypto.certificates import ends_at
 from tokens.errors import BadConnection, NotUnique
 from tokens.marketing_cloud import MarketingCloudError
@@ -154,6 +154,8 @@ def connection(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> 
         "has_passed": approval.has_passed(found),
         "scopes": _scopes(found),
         "surplus": sorted(set(found.granted) - set(NEEDED_SCOPES)),
+        "callbacks": found.callbacks.exclude(callback_id="").order_by("-made_at"),
+        "may_ask": may_manage and callbacks.may_ask(found),
         "certificate_ends": ends_at(found.certificate) if found.certificate else None,
         "may_manage": may_manage,
         "secret_form": SecretForm() if may_manage else None,
@@ -231,6 +233,21 @@ def use(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> HttpRes
         said=f"{found.name} is in use.",
         back=reverse("admin:connection", args=[found.pk]),
     )
+
+
+def events(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> HttpResponse:
+    """POST /admin/connections/<id>/events/: ask Marketing Cloud for its events"""
+    found = _connection(visit, connection_id)
+    address = request.build_absolute_uri(reverse("marketing-cloud-events"))
+    try:
+        callbacks.ask_for_events(found, address, actor=visit.actor)
+    except (BadConnection, MarketingCloudError) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(
+            request, "Asked. Marketing Cloud proves the address with a handshake within a minute."
+        )
+    return redirect("admin:connection", found.pk)
 
 
 def stop(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> HttpResponse:

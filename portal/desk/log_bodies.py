@@ -37,6 +37,7 @@ ANOMALIES: Final[dict[str, str]] = {
     Anomaly.KEY_NOT_LINKED: "The subscriber key does not hold this token: the value was sent without attributes.",
     Anomaly.CLEAR_VALUE_AS_TOKEN: "A clear value was sent where a token belongs: find how it came there.",
     Anomaly.TOKEN_AS_CLEAR_VALUE: "A token was sent where a clear value belongs: find who sends tokens as addresses.",
+    Anomaly.REPEATED_EVENT: "The event was delivered before: it counts once.",
     Anomaly.NO_FREE_TOKEN: "The country of the number has run out of tokens: give it longer ones.",
     Anomaly.UNKNOWN_TOKEN_TYPE: "The tokenType is neither Email nor MobileNumber: the item was left out.",
     Anomaly.CANNOT_OPEN: "The sealed value did not open: it was altered, moved or planted. An alarm was raised.",

@@ -214,6 +214,13 @@ PAGES: Final = (
         ACT,
     ),
     Page(
+        "connections/<uuid:connection_id>/events/",
+        "connection-events",
+        Permission.MANAGE_CONNECTIONS,
+        connections.events,
+        ACT,
+    ),
+    Page(
         "connections/<uuid:connection_id>/stop/",
         "connection-stop",
         Permission.MANAGE_CONNECTIONS,

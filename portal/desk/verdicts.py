@@ -35,6 +35,11 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
         "The client was made for the other method: Basic or OAuth.",
     ),
     "client_switched_off": ("the client is switched off", "Switch it on again if it should call."),
+    "bad_signature": (
+        "no callback's key signed the body",
+        "Compare the callbacks of the connection's page with those in Marketing Cloud.",
+    ),
+    "unexpected_handshake": ("nobody waited for the handshake", "Ask for events on the connection's page."),
     "address_not_allowed": (
         "the call came from an address that is not allowed",
         "Add the network to the client's list if it is Marketing Cloud's.",
@@ -50,6 +55,7 @@ REFUSALS: Final[dict[str, tuple[str, str]]] = {
 _ITEMS: Final = {
     Api.RESOLVE: ("token", "tokens", "resolved"),
     Api.GET_TOKEN: ("value", "values", "answered with a token"),
+    Api.EVENTS: ("event", "events", "stored"),
 }
 
 
@@ -100,6 +106,11 @@ def _answered(entry: PayloadEntry, who: str) -> Verdict:
     one, many, done = _ITEMS.get(Api(entry.api), ("item", "items", "answered"))
     asked, answered = entry.items_asked, entry.items_answered
     things = f"{asked:,} {one if asked == 1 else many}"
+    if entry.api == Api.EVENTS:
+        told = f"{who} sent {things}." if asked else f"{who} made the handshake of a new callback."
+        return Verdict(
+            "good", "notifications", told, "Each event counts once, however often it is delivered."
+        )
     if not asked:
         return Verdict("", "inbox", f"{who} sent an empty batch and got an empty answer.", "")
     if entry.outcome == Outcome.COMPLETE:

@@ -84,6 +84,8 @@ class Simulator(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.world = world or World()
         self.faults = Faults()
+        self._following_up = threading.Condition()
+        self._open = 0
 
     @property
     def port(self) -> int:
@@ -119,12 +121,31 @@ class Simulator(ThreadingHTTPServer):
         except Refused as error:
             return error.reply()
 
-    def follow_up(self) -> None:
-        """What happens once a call is answered: handshakes and events go out."""
-        with self.world.lock:
+    def due(self) -> list[Callable[[], object]]:
+        """What has to happen once a call is answered: handshakes and events go out."""
+        with self.world.lock, self._following_up:
             due, self.world.after = self.world.after, []
+            self._open += len(due)
+        return due
+
+    def follow_up(self, due: list[Callable[[], object]]) -> None:
+        """Do it, in threads of its own."""
+
+        def work(one: Callable[[], object]) -> None:
+            try:
+                one()
+            finally:
+                with self._following_up:
+                    self._open -= 1
+                    self._following_up.notify_all()
+
         for one in due:
-            threading.Thread(target=one, daemon=True).start()
+            threading.Thread(target=work, args=(one,), daemon=True).start()
+
+    def wait_until_followed_up(self, timeout: float = 60) -> bool:
+        """Whether every handshake and event that was due has been answered; for tests."""
+        with self._following_up:
+            return self._following_up.wait_for(lambda: self._open == 0, timeout)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no news."""
@@ -172,11 +193,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         reply = self.server.answer(request, host and host["tenant"].lower(), planned)
         self.server.world.journal.append({"method": self.command, "path": path, "status": reply.status})
+        due = self.server.due()
         if Fault.RESET_AFTER in kinds:
             self._reset()
         else:
             self._say(reply)
-        self.server.follow_up()
+        self.server.follow_up(due)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _work  # noqa: N815 - names of the base class
 

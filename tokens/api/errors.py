@@ -34,6 +34,16 @@ class ErrorCode(Enum):
         401,
         "This client was switched off: ask the operator of this server.",
     )
+    BAD_SIGNATURE = (
+        "bad_signature",
+        401,
+        "Sign the body as it is sent with the signature key of a callback that is verified here.",
+    )
+    UNEXPECTED_HANDSHAKE = (
+        "unexpected_handshake",
+        403,
+        "Ask for events on the connection's page of this portal: its own handshake is waited for.",
+    )
     ADDRESS_NOT_ALLOWED = "address_not_allowed", 403, "Call from an address on the allowlist."
     INSUFFICIENT_SCOPE = (
         "insufficient_scope",

@@ -37,6 +37,8 @@ class Anomaly(StrEnum):
     UNKNOWN_TOKEN_TYPE = "unknown_token_type"  # noqa: S105
     # The country of the number has run out of tokens.
     TOKEN_AS_CLEAR_VALUE = "token_as_clear_value"  # noqa: S105 - an address on the token domain
+    # An event of Marketing Cloud that was delivered before.
+    REPEATED_EVENT = "repeated_event"
     NO_FREE_TOKEN = "no_free_token"  # noqa: S105
     # A sealed value was altered, moved or planted; an alarm was raised.
     CANNOT_OPEN = "cannot_open"

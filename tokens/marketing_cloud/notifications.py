@@ -55,6 +55,12 @@ class Notifications:
         path = f"/platform/v1/ens-callbacks/{callback_id}"
         self._caller.rest("delete callback", "DELETE", path, scope=_CALLBACK + "delete")
 
+    def subscriptions(self, callback_id: str) -> list[str]:
+        """The ids of what an address is told."""
+        path = f"/platform/v1/ens-subscriptions-by-cb/{callback_id}"
+        answer = self._caller.rest("subscriptions", "GET", path, scope=_SUBSCRIPTION + "read")
+        return [str(one.get("subscriptionId", "")) for one in _listed(answer or [], "subscriptions")]
+
     def subscribe(self, callback_id: str, name: str, kinds: Sequence[str]) -> str:
         """Ask for events of these kinds, such as `EngagementEvents.EmailUnsubscribe`; the subscription's id."""
         body = [{"callbackId": callback_id, "subscriptionName": name, "eventCategoryTypes": list(kinds)}]

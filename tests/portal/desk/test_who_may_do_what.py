@@ -96,6 +96,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/connections/<uuid:connection_id>/key/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/test/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/use/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/events/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/stop/": (ACT, (I,)),
     "admin/enterprises/": (READ, (O, A, I, D, U)),
     "admin/enterprises/new/": (FORM, (I,)),
@@ -146,8 +147,8 @@ OPEN = {
     "healthz",
     "readyz",
 }
-# API clients only: a person's session opens nothing here.
-API = {"api/v1/tokens/resolve", "api/v1/tokens/get", "oauth2/token"}
+# API clients and Marketing Cloud only: a person's session opens nothing here.
+API = {"api/v1/tokens/resolve", "api/v1/tokens/get", "oauth2/token", "api/v1/marketing-cloud/events"}
 
 
 def _routes(patterns: list[Any], prefix: str = "") -> Iterator[str]:

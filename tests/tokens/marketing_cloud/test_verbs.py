@@ -121,5 +121,6 @@ def test_an_address_for_events_is_made_verified_and_subscribed(
     assert [one.is_verified for one in cloud.notifications.callbacks()] == [True]
     cloud.notifications.subscribe(made.id, "unsubscribes", ["EngagementEvents.EmailUnsubscribe"])
     assert [one["callbackId"] for one in simulator.world.subscriptions.values()] == [made.id]
+    assert cloud.notifications.subscriptions(made.id) == list(simulator.world.subscriptions)
     cloud.notifications.delete_callback(made.id)
     assert cloud.notifications.callbacks() == []

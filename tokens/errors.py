@@ -42,9 +42,10 @@ class BadNetwork(BadClient):
 
 
 class OpenClient(BadClient):
-    """A client of a live enterprise begins with the networks that it may call from: give at least one.
+    """A client of a live enterprise begins with the networks that it may call from: give at least one, and not nearly
+    the whole internet.
 
-    Opening it to any address takes the approval of a second person, afterwards, on the client's page.
+    Opening it to any address, or nearly any, takes the approval of a second person, afterwards, on the client's page.
     """
 
 

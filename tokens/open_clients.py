@@ -1,8 +1,8 @@
-"""The networks of a client. What lets it call from any address takes a second person, except in a sandbox."""
+"""The networks of a client. What lets it call from nearly any address takes a second person, except in a sandbox."""
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -16,13 +16,17 @@ from tokens import clients
 from tokens.errors import BadClient, OpenClient
 from tokens.models import AllowedNetwork, ApiClient, Enterprise
 
+# A list of more than a /7 of IPv4 or a /20 of IPv6 protects nothing: half of the internet is not "our networks".
+WIDEST_OF_FOUR: Final = 2**25
+WIDEST_OF_SIX: Final = 2**108
+
 
 @transaction.atomic
 def add_network(client: ApiClient, *, cidr: str, label: str = "", reason: str, actor: Actor) -> Outcome:
     """Let `client` call from a network too. Raises BadNetwork, and as asking for approval does."""
     ApiClient.objects.select_for_update().get(pk=client.pk)
     added, before = clients.network(cidr), _networks(client)
-    if before and opens_to_any([*before, added]) and not opens_to_any(before):
+    if before and _widens(before, [*before, added]):
         parameters = {"client": client.client_id, "add": added, "label": label}
         return perform_or_request(ApprovedAct.OPEN_CLIENT, parameters, reason=reason, actor=actor)
     return Outcome(result=clients.allow_network(client, cidr=added, label=label, actor=actor))
@@ -40,17 +44,32 @@ def remove_network(rule: AllowedNetwork, *, reason: str, actor: Actor) -> Outcom
 
 def check_new_client(enterprise: Enterprise, networks: Iterable[str]) -> None:
     """A client of a live enterprise is born closed. Raises OpenClient."""
-    if not enterprise.sandbox and opens_to_any(networks):
+    if not enterprise.sandbox and is_wide(networks):
         raise OpenClient
 
 
-def opens_to_any(networks: Iterable[str]) -> bool:
-    """Whether a list of networks lets in any address of IPv4 or of IPv6; an empty one lets in all."""
+def is_wide(networks: Iterable[str]) -> bool:
+    """Whether a list of networks lets in so many addresses that it is as good as none; an empty one lets in all."""
+    four, six = _covered(networks)
+    return not (four or six) or four > WIDEST_OF_FOUR or six > WIDEST_OF_SIX
+
+
+def _widens(before: list[str], after: list[str]) -> bool:
+    """Whether a list becomes wide, or a wide one wider."""
+    return is_wide(after) and any(
+        new > old for old, new in zip(_covered(before), _covered(after), strict=True)
+    )
+
+
+def _covered(networks: Iterable[str]) -> tuple[int, int]:
+    """How many addresses of IPv4 and of IPv6 a list lets in, overlaps counted once."""
     parsed = [ipaddress.ip_network(cidr) for cidr in networks]
     four = [one for one in parsed if isinstance(one, ipaddress.IPv4Network)]
     six = [one for one in parsed if isinstance(one, ipaddress.IPv6Network)]
-    any_of_four = any(one.prefixlen == 0 for one in ipaddress.collapse_addresses(four))
-    return not parsed or any_of_four or any(one.prefixlen == 0 for one in ipaddress.collapse_addresses(six))
+    return (
+        sum(one.num_addresses for one in ipaddress.collapse_addresses(four)),
+        sum(one.num_addresses for one in ipaddress.collapse_addresses(six)),
+    )
 
 
 def register() -> None:
@@ -72,7 +91,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
         enterprise_id=client.enterprise_id,
         target=Target("client", client.client_id, client.name),
         difference=(("may call from", _said(before), _said(after)),),
-        blast_radius=f"Whoever holds a secret of {client.name} may call from any address, and resolve tokens of "
+        blast_radius=f"Whoever holds a secret of {client.name} may call from {_how_far(after)}, and resolve tokens of "
         f"{client.enterprise.name} if its scopes allow.",
         affected=1,
     )
@@ -93,6 +112,12 @@ def _carry_out(parameters: dict[str, Any], actor: Actor) -> ApiClient:
 
 def _networks(client: ApiClient) -> list[str]:
     return sorted(client.networks.values_list("cidr", flat=True))
+
+
+def _how_far(networks: list[str]) -> str:
+    four, six = _covered(networks)
+    everything = not networks or four == 2**32 or six == 2**128
+    return "any address" if everything else f"{max(four / 2**32, six / 2**128):.1%} of all addresses"
 
 
 def _said(networks: list[str]) -> str:

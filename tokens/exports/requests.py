@@ -35,6 +35,7 @@ def ask(
     case: str,
     actor: Actor,
     clear: bool = False,
+    mark: str = "",
 ) -> Export:
     """Have an export made by the workers. In clear only approvals call this: use `ask_for_clear`.
 
@@ -45,7 +46,7 @@ def ask(
     export_id = uuid_utils.compat.uuid7()
     export = Export.objects.create(
         id=export_id, enterprise=enterprise, what=what, form=form, only=filters.known(what, only), clear=clear,
-        case=case, requested_by_id=actor.id, requested_by_name=actor.name, mark=_mark(what, export_id),
+        case=case, requested_by_id=actor.id, requested_by_name=actor.name, mark=mark or _mark(what, export_id),
     )  # fmt: skip
     record(Action.EXPORT_REQUESTED, export, actor, form=export.form, only=export.only)
     transaction.on_commit(lambda: doorbell.ring(export.pk, task=WORK))
@@ -64,12 +65,13 @@ def ask_for_clear(
 ) -> Outcome:
     """Ask a second person for an export in clear; one of a sandbox is made at once.
 
+    What comes after this moment is not in it, so that its rows are counted and approved as they are.
     Raises ApprovalError, ClearValueInText.
     """
     refuse_clear_values(case)
     asked = {
         "enterprise": enterprise.pk, "what": what.value, "form": form.value, "case": case,
-        "only": filters.known(what, only),
+        "only": filters.known(what, only), "mark": _mark(what, uuid_utils.compat.uuid7()),
     }  # fmt: skip
     return perform_or_request(ApprovedAct.CLEAR_EXPORT, asked, reason=reason, actor=actor)
 
@@ -134,7 +136,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
     enterprise, what = Enterprise.objects.get(pk=parameters["enterprise"]), What(parameters["what"])
     if not rows.SORTS[what].has_clear:
         raise CannotBeDone(f"the {what.label} holds no clear value: it needs no approval")
-    count = rows.filtered(what, enterprise.pk, parameters["only"]).count()
+    count = rows.up_to(what, enterprise.pk, parameters["only"], parameters["mark"]).count()
     if not count:
         raise CannotBeDone("no row matches")
     narrowed = ", ".join(f"{name} {value}" for name, value in parameters["only"].items())
@@ -144,6 +146,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
         difference=(
             (f"values in the export of {what.label}", "masked", "in clear"),
             ("only", "", narrowed or "everything"),
+            ("rows", "", f"{count:,}"),
             ("form", "", parameters["form"]),
             ("case", "", parameters["case"]),
         ),
@@ -161,6 +164,7 @@ def _carry_out(parameters: dict[str, Any], actor: Actor) -> Export:
         case=parameters["case"],
         actor=actor,
         clear=True,
+        mark=parameters["mark"],
     )
 
 

@@ -59,12 +59,12 @@ def batch(export: Export, size: int) -> Batch:
 
 def rows_of(export: Export) -> "QuerySet[Any]":
     """Everything that belongs into an export, by key."""
-    what = What(export.what)
-    return (
-        filtered(what, export.enterprise_id, export.only)
-        .filter(pk__lte=_key(what, export.mark))
-        .order_by("pk")
-    )
+    return up_to(What(export.what), export.enterprise_id, export.only, export.mark)
+
+
+def up_to(what: Export.What, enterprise_id: int, only: dict[str, str], mark: str) -> "QuerySet[Any]":
+    """The same of what is not made yet, up to the key `mark`."""
+    return filtered(what, enterprise_id, only).filter(pk__lte=_key(what, mark)).order_by("pk")
 
 
 def filtered(what: Export.What, enterprise_id: int, only: dict[str, str]) -> "QuerySet[Any]":

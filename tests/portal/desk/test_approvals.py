@@ -81,8 +81,8 @@ def test_the_last_network_goes_when_a_second_person_approved(
     assert "Approved by olivia" in text(browser.get(address(asked)))
 
 
-@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "::/0"])
-def test_a_network_of_all_addresses_takes_a_second_person_too(
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "64.0.0.0/6", "::/1", "2000::/3"])
+def test_a_network_of_all_addresses_or_nearly_all_takes_a_second_person_too(
     client: ApiClient, ines_herself: User, cidr: str
 ) -> None:
     browser = cast.browser_of(ines_herself)
@@ -92,13 +92,21 @@ def test_a_network_of_all_addresses_takes_a_second_person_too(
     assert ApprovalRequest.objects.get().parameters["add"] == cidr
 
 
-def test_two_halves_are_a_whole(client: ApiClient, ines_herself: User, olivia: Client) -> None:
+def test_many_networks_that_are_each_narrow_enough_are_wide_together(
+    client: ApiClient, ines_herself: User, olivia: Client
+) -> None:
     browser, networks = cast.browser_of(ines_herself), f"/admin/clients/{client.client_id}/networks/"
-    browser.post(networks, {"cidr": "0.0.0.0/1"})
-    assert "Nobody does this alone" in text(browser.post(networks, {"cidr": "128.0.0.0/1"}))
-    browser.post(networks, {"cidr": "128.0.0.0/1", "reason": "trial"})
-    decide(olivia, ApprovalRequest.objects.get())
+    browser.post(networks, {"cidr": "16.0.0.0/8"})
+    assert client.networks.count() == 2, "one that is as wide as a large company's is added at once"
+    assert "Nobody does this alone" in text(browser.post(networks, {"cidr": "32.0.0.0/8"}))
+    browser.post(networks, {"cidr": "32.0.0.0/8", "reason": "trial"})
+    asked = ApprovalRequest.objects.get()
+    assert "0.8% of all addresses" in asked.blast_radius
+    decide(olivia, asked)
     assert client.networks.count() == 3
+    assert "Nobody does this alone" in text(browser.post(networks, {"cidr": "48.0.0.0/8"})), "and wider still"
+    browser.post(networks, {"cidr": "32.1.0.0/16"})
+    assert client.networks.count() == 4, "what is inside of it already makes it no wider"
 
 
 def test_any_other_network_comes_and_goes_as_before(client: ApiClient, ines_herself: User) -> None:

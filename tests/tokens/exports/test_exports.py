@@ -246,6 +246,34 @@ def test_in_clear_takes_a_second_person_who_sees_how_many_rows(
     assert AuditEvent.objects.get(action=Action.EXPORT_TAKEN).details["rows"] == 6
 
 
+def a_clear_export(acme: Enterprise, **only: str) -> ApprovalRequest:
+    given: dict[str, Any] = {"what": What.PEOPLE, "form": Form.JSONL, "only": only, "case": "C-1"}
+    olivia = officer(acme, "olivia")
+    waits = requests.ask_for_clear(acme, reason="court order", actor=olivia, **given).waits_for
+    assert waits is not None
+    return waits
+
+
+def test_whoever_comes_after_it_was_asked_for_is_not_in_it(acme: Enterprise, people: list[Mapping]) -> None:
+    waits = a_clear_export(acme)
+    assert ["rows", "", "7"] in waits.difference
+    api_cast.a_person(acme, "late@mail.example", "SUB-LATE")
+    assert approvals.approve(waits.pk, actor=officer(acme, "omar")).state == "approved"
+    export = Export.objects.get()
+    while worker.work(export.pk, seconds=0):
+        pass
+    assert "late@mail.example" not in content(export)
+    assert Export.objects.get().rows == 7
+
+
+def test_other_rows_than_were_asked_for_are_not_approved(acme: Enterprise, people: list[Mapping]) -> None:
+    """The number of rows is bound by the digest: what was asked for seven is not done for six."""
+    waits = a_clear_export(acme, state="1")
+    Mapping.objects.filter(pk=people[0].pk).update(state=2, value=None)
+    done = approvals.approve(waits.pk, actor=officer(acme, "omar"))
+    assert (done.state, Export.objects.exists()) == ("failed", False)
+
+
 def test_who_was_in_it_is_known_when_the_file_is_gone(acme: Enterprise, people: list[Mapping]) -> None:
     export = made(acme, clear=True, only={"kind": str(Kind.MOBILE.value)})
     made(acme, only={})

@@ -91,7 +91,7 @@ def _plan(parameters: dict[str, Any]) -> Plan:
         enterprise_id=None,
         target=Target("retention", kind.value, kind.label),
         difference=tuple(_difference(one, live[one]) for one in wanted),
-        blast_radius=f"{going.in_words} of the {kind.label} of {months.span_in_words(wanted)} go for good"
+        blast_radius=f"{going.in_words} of the {kind.label} of {months.span_in_words(wanted)} will be gone for good"
         f" ({policies.in_words(policies.in_force(kind).months)} are kept by policy); {stay:,} stay",
         affected=going.rows,
     )

@@ -22,6 +22,11 @@ from portal.roles import Permission
 from tokens.models import Enterprise
 
 State = ApprovalRequest.State
+# What the process that people approve in can't do itself.
+LATER: Final[dict[str, str]] = {
+    ApprovedAct.DROP_MONTHS: "Approved. The maintenance process drops it within minutes: see Retention.",
+    ApprovedAct.DECLARE_RESTORE: "Approved. The command that asked has to be run again now.",
+}
 ACTS: Final = dict(ApprovedAct.choices)
 STATES: Final[dict[str, tuple[str, str]]] = {
     State.PENDING: ("warn", "hourglass_top"),
@@ -111,7 +116,8 @@ def decide(request: HttpRequest, visit: Visit, approval_id: uuid.UUID) -> HttpRe
         if decided.state == State.FAILED:
             messages.error(request, f"Nothing was done. {decided.failure}")
         else:
-            said = "Approved and done." if decided.state == State.APPROVED else "Rejected: nothing was done."
+            done = LATER.get(decided.act, "Approved and done.")
+            said = done if decided.state == State.APPROVED else "Rejected: nothing was done."
             messages.success(request, said)
     return redirect("admin:approval", asked.pk)
 

@@ -16,6 +16,7 @@ from portal.reveals.revealing import Why, reveal
 from portal.reveals.subjects import value_of
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.portal import retaining
 from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
@@ -44,6 +45,7 @@ EMPTY = [
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
     "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/reveals/several/", "/admin/second-factor/",
     "/admin/second-factor/passkey/", "/admin/second-factor/confirm/", "/admin/connections/", "/admin/connections/new/",
+    "/admin/retention/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -136,10 +138,11 @@ def with_data(acme: Enterprise) -> list[str]:
         actor=SYSTEM,
     )
     walk_through(connection, actor=SYSTEM)
+    copy = retaining.a_scene(acme)
     return [
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",
         f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
-        f"/admin/reveals/{broken.pk}/review/",
+        f"/admin/reveals/{broken.pk}/review/", "/admin/retention/", f"/admin/log/{copy}/",
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",
         f"/admin/log/{entry.pk}/", "/admin/events/", f"/admin/people/{ana.pk}/",
         "/admin/exports/", "/admin/exports/new/?what=log&status=4xx&odd=on", "/admin/holds/",

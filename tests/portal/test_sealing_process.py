@@ -52,7 +52,7 @@ def writers(count: int, *, until: threading.Event) -> Iterator[list[uuid.UUID]]:
     def write() -> None:
         while not until.is_set():
             written.append(cast.an_entry())
-            until.wait(0.02)
+            until.wait(0.05)  # a slow machine must not pile up more than it seals
         connection.close()
 
     threads = [threading.Thread(target=write) for _ in range(count)]

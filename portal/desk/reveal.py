@@ -84,7 +84,7 @@ class RevealForm(forms.Form):
 def value(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
     """GET and POST /admin/people/<mapping id>/reveal/"""
     mapping = mapping_in(visit, mapping_id)
-    return _page(request, visit, value_of(mapping), reverse("admin:person", args=[mapping.pk]))
+    return reveal_page(request, visit, value_of(mapping), reverse("admin:person", args=[mapping.pk]))
 
 
 def attribute(
@@ -93,7 +93,7 @@ def attribute(
     """GET and POST /admin/people/<mapping id>/attributes/<set>/<position>/reveal/"""
     mapping = mapping_in(visit, mapping_id)
     subject = attribute_of(mapping, set_id, position)
-    return _page(request, visit, subject, reverse("admin:person", args=[mapping.pk]))
+    return reveal_page(request, visit, subject, reverse("admin:person", args=[mapping.pk]))
 
 
 def hole(request: HttpRequest, visit: Visit, entry_id: uuid.UUID, side: str, number: int) -> HttpResponse:
@@ -106,7 +106,9 @@ def hole(request: HttpRequest, visit: Visit, entry_id: uuid.UUID, side: str, num
     if names is not None:
         context = {"title": "Reveal", "entry": entry, "side": side, "number": number, "names": names}
         return render(request, "desk/reveal_attributes.html", context)
-    return _page(request, visit, hole_of(entry, of_side, number), reverse("admin:log-entry", args=[entry.pk]))
+    return reveal_page(
+        request, visit, hole_of(entry, of_side, number), reverse("admin:log-entry", args=[entry.pk])
+    )
 
 
 def attribute_of_hole(
@@ -115,7 +117,7 @@ def attribute_of_hole(
     """GET and POST /admin/log/<entry>/<request or response>/<hole>/<attribute>/reveal/"""
     entry = _entry(visit, entry_id, side)
     subject = attribute_in_hole(entry, Side(side), number, position)
-    return _page(request, visit, subject, reverse("admin:log-entry", args=[entry.pk]))
+    return reveal_page(request, visit, subject, reverse("admin:log-entry", args=[entry.pk]))
 
 
 def _entry(visit: Visit, entry_id: uuid.UUID, side: str) -> PayloadEntry:
@@ -126,7 +128,8 @@ def _entry(visit: Visit, entry_id: uuid.UUID, side: str) -> PayloadEntry:
 
 
 @sensitive_variables("shown")
-def _page(request: HttpRequest, visit: Visit, subject: Subject | None, back: str) -> HttpResponse:
+def reveal_page(request: HttpRequest, visit: Visit, subject: Subject | None, back: str) -> HttpResponse:
+    """The form that asks why, or the value for half a minute; `back` is where it leads then."""
     if subject is None:
         raise Http404
     form = RevealForm(request.POST or None)

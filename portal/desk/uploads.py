@@ -83,16 +83,25 @@ class SealedUploadHandler(FileUploadHandler):
     def _enterprise(self) -> int:
         request = self.request
         user = getattr(request, "user", None)
-        if request is None or request.path != reverse("admin:bulk-new") or not isinstance(user, User):
+        permission = _expected().get(request.path) if request is not None else None
+        if request is None or permission is None or not isinstance(user, User):
             raise SkipFile
         chosen = request.GET.get("enterprise", "")
         # Asked of the enterprises that there are: a role in all of them holds for any number.
         if not chosen.isdecimal():
             raise SkipFile
-        held = grants(user).enterprises(Permission.RUN_BULK).filter(pk=int(chosen)).first()
+        held = grants(user).enterprises(permission).filter(pk=int(chosen)).first()
         if held is None:
             raise SkipFile
         return held.pk
+
+
+def _expected() -> dict[str, Permission]:
+    """The pages that a file is sent to, and who may send one there."""
+    return {
+        reverse("admin:bulk-new"): Permission.RUN_BULK,
+        reverse("admin:queue-new"): Permission.UNSUBSCRIBE,
+    }
 
 
 def _place(enterprise_id: int, upload_id: uuid.UUID, number: int) -> bytes:

@@ -25,6 +25,8 @@ TARGET_PAGES: Final = {
     "enterprise": "admin:enterprise",
     "bulk-job": "admin:bulk-job",
     "approval": "admin:approval",
+    "queue-message": "admin:queue-message",
+    "queue-line": "admin:queue-line",
 }
 _ACTS: Final = dict(Action.choices)
 

@@ -197,3 +197,9 @@ def _sample(target: str, cell: str) -> str:
     if target == "received" and any(dates.read_date(cell, order=one, zone="UTC") for one, _ in dates.ORDERS):
         return cell
     return mask_attribute(cell)
+
+
+def of_enterprises(enterprise_ids: Sequence[int]) -> list[ExtractRecipe]:
+    """Their saved recipes, by enterprise and name."""
+    rows = ExtractRecipe.objects.filter(enterprise__in=enterprise_ids).select_related("enterprise")
+    return list(rows.order_by("enterprise__name", "name"))

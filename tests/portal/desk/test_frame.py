@@ -206,7 +206,7 @@ def test_icons_are_hidden_from_readers(pages: dict[str, str]) -> None:
 
 SEEN_BY_ALL = {"Start", "Enterprises", "Approvals"}
 EVIDENCE = {"Payload log", "Event trail"}
-PEOPLE = {"Find a person", "Legal holds", "Who saw whom", "Unsubscribes"}
+PEOPLE = {"Find a person", "Legal holds", "Who saw whom", "Unsubscribes", "No Token Queue"}
 NAVIGATION = {
     Role.COMPLIANCE_OFFICER: SEEN_BY_ALL
     | EVIDENCE

@@ -15,6 +15,7 @@ from portal.models import User
 from portal.roles import Permission, Role
 from tests.portal.desk import asking, cast
 from tests.tokens.api import cast as api_cast
+from tests.tokens.no_token_queue.cast import POLITE, csv_of, imported
 from tokens.bulk import plan
 from tokens.connections.verbs import create_connection
 from tokens.consent.opt_outs import record_opt_out
@@ -22,7 +23,7 @@ from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
 from tokens.exports import requests
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Export, Mapping
+from tokens.models import ConsentEvent, Enterprise, Export, Mapping, QueueBadLine, QueueMessage
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
@@ -66,6 +67,17 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/unsubscribes/<uuid:event_id>/": (READ, (O, A)),
     "admin/unsubscribes/<uuid:event_id>/act/": (ACT, (O,)),
     "admin/unsubscribes/<uuid:event_id>/receipt/": (READ, (O, A)),
+    "admin/no-token-queue/": (READ, (O, A)),
+    "admin/no-token-queue/decide/": (ACT, (O,)),
+    "admin/no-token-queue/messages/<uuid:message_id>/": (READ, (O, A)),
+    "admin/no-token-queue/messages/<uuid:message_id>/reveal/<str:part>/": (FORM, (O,)),
+    "admin/no-token-queue/lines/": (READ, (O, A)),
+    "admin/no-token-queue/lines/<uuid:line_id>/": (FORM, (O,)),
+    "admin/no-token-queue/lines/<uuid:line_id>/reveal/": (FORM, (O,)),
+    "admin/no-token-queue/extracts/": (READ, (O, A)),
+    "admin/no-token-queue/new/": (FORM, (O,)),
+    "admin/no-token-queue/extracts/<uuid:extract_id>/columns/": (FORM, (O,)),
+    "admin/no-token-queue/settings/<int:enterprise_id>/": (FORM, (O,)),
     "admin/bulk/": (READ, (O, A, D)),
     "admin/bulk/new/": (FORM, (D,)),
     "admin/bulk/<uuid:job_id>/": (READ, (O, A, D)),
@@ -194,6 +206,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         actor=SYSTEM,
     )
     export = requests.ask(acme, what=Export.What.LOG, form=Export.Form.CSV, only={}, case="C-1", actor=SYSTEM)
+    queue = imported(acme, csv_of(POLITE, ("hello", "1", "STOP", "11/20/2026")))
     known = {
         "<uuid:approval_id>": asked.pk,
         "<uuid:grant_id>": uuid.uuid4(),
@@ -218,6 +231,10 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<uuid:set_id>": uuid.uuid4(),
         "<int:position>": 0,
         "<str:side>": "request",
+        "<uuid:message_id>": QueueMessage.objects.get().pk,
+        "<uuid:line_id>": QueueBadLine.objects.get().pk,
+        "<uuid:extract_id>": queue.pk,
+        "<str:part>": "text",
         "<int:number>": 0,
     }
     filled = {}

@@ -14,8 +14,9 @@ from audit.partitions import first_id_at
 from audit.retention import gaps
 from audit.seals.status import seals_of
 from audit.vocabulary import Action
-from portal.desk.keyset import Sheet, sheet
+from portal.desk.keyset import Sheet
 from portal.desk.patience import TookTooLong, patience
+from portal.desk.planted import readable_sheet
 from portal.desk.visit import Visit
 from portal.roles import Permission
 
@@ -85,7 +86,7 @@ def events(request: HttpRequest, visit: Visit) -> HttpResponse:
     if form.is_valid():
         try:
             with patience():
-                page = sheet(form.apply(visit.evidence(AuditEvent.objects.only(*COLUMNS))), request)
+                page = readable_sheet(form.apply(visit.evidence(AuditEvent.objects.only(*COLUMNS))), request)
                 seals = seals_of(SealQueueEntry.Kind.EVENT, [event.pk for event in page.rows])
                 for event in page.rows:
                     event.seal = seals.get(event.pk)

@@ -19,8 +19,9 @@ from audit.partitions import first_id_at
 from audit.trail import Target
 from audit.vocabulary import Action
 from portal.desk.events import COLUMNS
-from portal.desk.keyset import Sheet, sheet
+from portal.desk.keyset import Sheet
 from portal.desk.patience import TookTooLong, patience
+from portal.desk.planted import readable_sheet
 from portal.desk.visit import Visit
 from portal.models import BreakGlass
 from portal.reveals import break_glass, caps, several
@@ -93,7 +94,7 @@ def ledger(request: HttpRequest, visit: Visit) -> HttpResponse:
     if form.is_valid():
         try:
             with patience():
-                page = sheet(form.apply(rows, visit), request)
+                page = readable_sheet(form.apply(rows, visit), request)
                 viewers = caps.viewers(rows, VIEWERS_SHOWN)
         except TookTooLong:
             too_slow = True

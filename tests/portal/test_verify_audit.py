@@ -70,6 +70,19 @@ def test_an_edit_is_named_with_exit_code_8(log: list[Any]) -> None:
     assert (code, "9 headers" in said) == (0, True)
 
 
+def test_a_head_that_is_gone_is_a_mismatch_unless_a_checkpoint_was_kept(
+    log: list[Any], tmp_path: Path
+) -> None:
+    note = tmp_path / "kept"
+    note.write_text(Checkpoint.objects.get(number=2).note)
+    sealing.head().path.unlink()
+    code, said = run("--json")
+    [finding] = json.loads(said)["findings"]
+    assert (code, finding["what"]) == (8, "head")
+    assert run("--checkpoint", str(note))[0] == 0
+    assert run("--entry", str(log[4]))[0] == 0, "an entry is proven by its path"
+
+
 def test_what_came_after_a_checkpoint_is_verified_alone(log: list[Any], tmp_path: Path) -> None:
     cast.as_superuser("UPDATE audit_payloadentry SET status = 500 WHERE id = %s", values=[log[1]])
     assert run()[0] == 8

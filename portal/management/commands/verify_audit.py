@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
@@ -19,9 +19,14 @@ from audit.seals.bundle import Record, Source
 from audit.seals.errors import SealError
 from audit.seals.signing import VerifierKey
 from audit.seals.tree import StoredTree
-from audit.seals.verify_evidence import Key, Refused, Report, Verifier
+from audit.seals.verify_evidence import Finding, Key, Refused, Report, Verifier
 from portal import sealing
 from portal.exit_codes import FIX_THE_DATA, RECONCILIATION_MISMATCH, USAGE
+
+HEAD_IS_GONE: Final = (
+    "The head outside the database is gone, though checkpoints were sealed: whether the end of the log was cut "
+    "can't be told. Bring the head back, or give a checkpoint that was kept (--checkpoint)."
+)
 
 
 class Command(BaseCommand):
@@ -103,7 +108,10 @@ class Command(BaseCommand):
             for record in records:
                 _take(verifier, record, export)
                 bar.update(record["type"] in {"leaf", "entry"})
-            return verifier.finish()
+            report = verifier.finish()
+        if head is None and not kept and not options["entry"] and report.checkpoints:
+            report.add(Finding("head", HEAD_IS_GONE))
+        return report
 
 
 def _take(verifier: Verifier, record: Record, export: IO[str] | None) -> None:

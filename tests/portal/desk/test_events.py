@@ -2,14 +2,18 @@
 
 import html
 import re
+import uuid
 from typing import Any
 
 import pytest
+import uuid_utils.compat
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from audit import trail
+from audit.models import AuditEvent
+from audit.seals.rows import UNREADABLE
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from portal.roles import Role
@@ -113,3 +117,62 @@ def test_many_events_cost_as_many_queries_as_one_and_none_counts_or_skips(
 def test_an_empty_trail_says_so(aaron: Client, acme: Enterprise) -> None:
     page = text(aaron.get(EVENTS + "?actor=nobody"))
     assert "No event matches" in page
+
+
+# -- planted ------------------------------------------------------------------------------------------------
+PLANTED = {
+    "a time without end": "'infinity' AS at",
+    "a time before all": "'4000-01-01 BC' AS at",
+    "details that are a list": "'[1]'::jsonb AS details",
+    "details without end": "(repeat('[', 5000) || repeat(']', 5000))::jsonb AS details",
+}
+
+
+def plant(action: Action, bent: str) -> uuid.UUID:
+    """A copy of the event of that act as the app's role could insert it, with one column bent; its id."""
+    planted = uuid_utils.compat.uuid7()
+    changed = {"id": f"'{planted}'::uuid AS id", bent.rpartition(" ")[2]: bent}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'audit_auditevent'"
+        )
+        names = [name for (name,) in cursor.fetchall()]
+        values = ", ".join(changed.get(name, name) for name in names)
+        cursor.execute(
+            f"INSERT INTO audit_auditevent ({', '.join(names)}) SELECT {values} FROM audit_auditevent"
+            " WHERE action = %s",
+            [action.value],
+        )
+    return planted
+
+
+@pytest.mark.parametrize("bent", PLANTED.values(), ids=PLANTED)
+def test_a_planted_event_is_told_as_such_and_hides_none_beside_it(
+    aaron: Client, acme: Enterprise, bent: str
+) -> None:
+    did(Action.CLIENT_SWITCHED_OFF, acme)
+    planted = plant(Action.CLIENT_SWITCHED_OFF, bent)
+    did(Action.CLIENT_SWITCHED_ON, acme)
+    page = text(aaron.get(EVENTS))
+    assert "can't be read" in page
+    assert str(planted) in page
+    assert "switched an API client off" in page.split("<tbody>")[1]
+    assert "switched an API client on" in page.split("<tbody>")[1]
+
+
+def test_a_planted_reveal_does_not_end_the_ledger(aaron: Client, acme: Enterprise) -> None:
+    did(
+        Action.REVEALED, acme, details={"field": "value", "masked": "x", "reason": "complaint", "case": "C-1"}
+    )
+    planted = plant(Action.REVEALED, PLANTED["a time without end"])
+    page = text(aaron.get("/admin/reveals/"))
+    assert str(planted) in page
+    assert "The person complains or asks" in page.split("<tbody>")[-1]
+
+
+def test_read_as_any_other_it_would_end_the_page(acme: Enterprise) -> None:
+    """The known-bad twin."""
+    did(Action.CLIENT_SWITCHED_OFF, acme)
+    plant(Action.CLIENT_SWITCHED_OFF, PLANTED["a time without end"])
+    with pytest.raises(UNREADABLE):
+        list(AuditEvent.objects.all())

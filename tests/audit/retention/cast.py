@@ -13,8 +13,8 @@ from django.db import connections
 
 from audit import holds, partitions, trail
 from audit.approvals import acts, requests
-from audit.models import ApprovalRequest, LegalHold, RecordKind
-from audit.retention import dropping, months, orders
+from audit.models import ApprovalRequest, HeldCopy, LegalHold, PayloadEntry, RecordKind
+from audit.retention import dropping, gaps, months, orders
 from audit.retention.dropping import Dropped
 from audit.retention.months import Month
 from audit.retention.orders import Order
@@ -135,3 +135,35 @@ def is_there(one: Month) -> bool:
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [one.partition])
         return bool(cursor.fetchone()[0])
+
+
+def with_a_copy(log: Log) -> uuid.UUID:
+    """A held entry of a month whose rest was dropped."""
+    old = month(30)
+    held, *_ = entries(old, 3)
+    hold_on_entry(held)
+    log.seal()
+    log.drop(old)
+    assert log.found() == []
+    return held
+
+
+def forget_copies() -> None:
+    with triggers_off("audit_heldcopy"):
+        as_owner("DELETE FROM audit_heldcopy")
+
+
+@contextmanager
+def triggers_off(table: str) -> Iterator[None]:
+    """As an administrator of the database can."""
+    as_owner(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+    yield
+    as_owner(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+
+def is_untouched(log: Log, one: Month, ids: list[uuid.UUID]) -> None:
+    """Asserts that nothing was dropped, and nothing written about it."""
+    assert PayloadEntry.objects.filter(pk__in=ids).count() == len(ids)
+    assert gaps.acts() == []
+    assert HeldCopy.objects.count() == 0
+    assert is_there(one)

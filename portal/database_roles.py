@@ -64,8 +64,8 @@ NARROWER = {
     "tokens_datakey": "SELECT, INSERT, UPDATE",
     "tokens_indexversion": "SELECT, INSERT, UPDATE",
     "tokens_enterprise": f"SELECT, INSERT, UPDATE ({ENTERPRISE_CHANGES})",
-    # Nothing lifts an opt-out yet, so nothing may take a row from what Resolve blocks.
-    "tokens_suppression": "SELECT, INSERT, UPDATE",
+    # A trigger lets a suppression go only when no opt-out of that blind index is in force (tokens.consent.triggers).
+    "tokens_suppression": "SELECT, INSERT, UPDATE (index_version), DELETE",
     "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",

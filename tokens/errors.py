@@ -93,6 +93,10 @@ class SourceIdReused(BadOptOut):
     """The source sent this id before for somebody or something else: give each opt-out an id of its own."""
 
 
+class BadOptIn(VaultError):
+    """The opt-out can't be lifted so."""
+
+
 class BadStep(VaultError):
     """The unsubscribe can't be moved so."""
 

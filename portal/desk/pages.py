@@ -129,6 +129,13 @@ PAGES: Final = (
         ACT,
     ),
     Page(
+        "unsubscribes/<uuid:event_id>/lift/",
+        "unsubscribe-lift",
+        Permission.UNSUBSCRIBE,
+        unsubscribe_event.lift,
+        FORM,
+    ),
+    Page(
         "unsubscribes/<uuid:event_id>/receipt/",
         "unsubscribe-receipt",
         Permission.VIEW_UNSUBSCRIBES,

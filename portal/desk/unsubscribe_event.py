@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.approvals.errors import ApprovalError
 from audit.free_text import no_clear_values
 from audit.models import ApprovalRequest, AuditEvent, SealQueueEntry
 from audit.seals.status import seals_of
@@ -24,11 +25,11 @@ from portal.desk.masks import masked
 from portal.desk.unsubscribes import LAWS
 from portal.desk.visit import Visit
 from portal.roles import Permission
-from tokens.consent import clocks, unsubscribes
-from tokens.errors import BadStep
+from tokens.consent import clocks, opt_ins, unsubscribes
+from tokens.consent.blind import mapping_of
+from tokens.errors import BadOptIn, BadStep
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Mapping, Unsubscribe
-from tokens.models.mappings import State as MappingState
+from tokens.models import ConsentEvent, Unsubscribe
 
 State = Unsubscribe.State
 _ACTS: Final = dict(Action.choices)
@@ -53,6 +54,23 @@ class ExtensionForm(ReasonForm):
         label="Business days more", min_value=1, max_value=unsubscribes.LONGEST_EXTENSION, initial=5
     )
     field_order = ("days", "reason")
+
+
+class LiftForm(ReasonForm):
+    """Later consent, and where it is filed."""
+
+    consented_at = forms.DateTimeField(
+        label="When they consented anew (UTC)",
+        help_text="It lifts the opt-outs that they asked for before, and none since.",
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    evidence = forms.CharField(
+        max_length=1000,
+        validators=[no_clear_values],
+        help_text="What proves it, and where it is filed: “double opt-in, file DOI-2026-7”. No clear values.",
+        widget=forms.Textarea({"rows": 2}),
+    )
+    field_order = ("consented_at", "evidence", "reason")
 
 
 Act = Callable[[Unsubscribe, dict[str, Any], Visit], object]
@@ -123,6 +141,27 @@ def act(request: HttpRequest, visit: Visit, event_id: uuid.UUID) -> HttpResponse
     return redirect(back)
 
 
+def lift(request: HttpRequest, visit: Visit, event_id: uuid.UUID) -> HttpResponse:
+    """GET and POST /admin/unsubscribes/<id>/lift/: asks a second person"""
+    found = _found(visit, event_id)
+    if found.pk not in {one.pk for one in opt_ins.state_of_person(found).opt_outs}:
+        messages.info(request, "This opt-out is not in force any more.")
+        return redirect("admin:unsubscribe-event", found.pk)
+    form = LiftForm(request.POST or None)
+    if form.is_bound and form.is_valid():
+        try:
+            outcome = opt_ins.ask(found, actor=visit.actor, **form.cleaned_data)
+        except (ApprovalError, BadOptIn) as error:
+            form.add_error(None, str(error))
+        else:
+            if outcome.waits_for:
+                messages.success(request, "Asked: they stay unsubscribed until a second person approves it.")
+                return redirect("admin:approval", outcome.waits_for.pk)
+            messages.success(request, "Lifted: it was of a sandbox, where nobody else need approve.")
+            return redirect("admin:unsubscribe-event", found.pk)
+    return render(request, "desk/unsubscribe_lift.html", _context(found, visit) | {"form": form})
+
+
 def receipt(request: HttpRequest, visit: Visit, event_id: uuid.UUID) -> HttpResponse:
     """GET /admin/unsubscribes/<id>/receipt/: all that proves it, to print"""
     return render(request, "desk/unsubscribe_receipt.html", _context(_found(visit, event_id), visit))
@@ -157,6 +196,8 @@ def _context(found: ConsentEvent, visit: Visit) -> dict[str, Any]:
         "mapping": mapping,
         "masked": masked(mapping) if mapping else "",
         "now": timezone.now(),
+        "in_force": found.pk in {one.pk for one in opt_ins.state_of_person(found).opt_outs},
+        "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, found.enterprise_id),
         "may_act": row is not None
         and row.state != State.CLOSED
         and visit.may(Permission.UNSUBSCRIBE, found.enterprise_id),
@@ -194,12 +235,3 @@ def _history(row: Unsubscribe) -> list[dict[str, Any]]:
     return [
         {"event": one, "act": _ACTS.get(one.action, one.action), "seal": seals.get(one.pk)} for one in told
     ]
-
-
-def mapping_of(event: ConsentEvent) -> Mapping | None:
-    """The mapping of the person, if they have one: consent knows people by blind index only."""
-    index = bytes(event.blind_index)
-    held = Mapping.objects.filter(
-        Q(blind_index_0=index) | Q(blind_index_1=index), enterprise=event.enterprise_id, kind=event.kind
-    )
-    return held.exclude(state=MappingState.SUPERSEDED).order_by("id").first()

@@ -151,6 +151,7 @@ def with_data(acme: Enterprise) -> list[str]:
         "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
         "/admin/unsubscribes/open/", f"/admin/unsubscribes/{event.pk}/receipt/",
+        f"/admin/unsubscribes/{event.pk}/lift/",
         f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
         "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",
         f"/admin/enterprises/{acme.pk}/change/", f"/admin/enterprises/{acme.pk}/units/new/", "/admin/approvals/",

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from tokens.crypto.errors import CannotOpen
 from tokens.crypto.keyring import keyring
 from tokens.formats.kinds import Kind
 from tokens.formats.normalise import normalise
 from tokens.formats.typed_numbers import readings
-from tokens.models import Enterprise, Mapping
+from tokens.models import ConsentEvent, Enterprise, Mapping
 from tokens.models.mappings import State
 
 
@@ -68,3 +70,12 @@ def of_mapping(mapping: Mapping) -> BlindIndexes:
         else:
             stored |= dict(live.by_version)
     return BlindIndexes(tuple(sorted(stored.items())))
+
+
+def mapping_of(event: ConsentEvent) -> Mapping | None:
+    """The mapping of the person of an event, if they have one: consent knows people by blind index only."""
+    index = bytes(event.blind_index)
+    held = Mapping.objects.filter(
+        Q(blind_index_0=index) | Q(blind_index_1=index), enterprise=event.enterprise_id, kind=event.kind
+    )
+    return held.exclude(state=State.SUPERSEDED).select_related("enterprise").order_by("id").first()

@@ -150,6 +150,15 @@ def close(unsubscribe_id: uuid.UUID, *, actor: Actor) -> Unsubscribe:
     return _step(unsubscribe_id, Action.UNSUBSCRIBE_CLOSED, change, actor=actor)
 
 
+def end_lifted(opt_out: ConsentEvent, *, actor: Actor) -> None:
+    """Close the unsubscribe of an opt-out that later consent lifted: there is nothing left to carry out."""
+
+    def change(row: Unsubscribe) -> dict[str, Any] | None:
+        return _closed(row, Proof.CONSENT) if row.state != State.CLOSED else None
+
+    _step(opt_out.pk, Action.UNSUBSCRIBE_CLOSED, change, actor=actor)
+
+
 def confirm(unsubscribe_id: uuid.UUID, *, reason: str, actor: Actor) -> Outcome:
     """Close it on a second person's word: that one approves what this one asks. Raises ApprovalError."""
     return perform_or_request(

@@ -1,6 +1,7 @@
 """Opt-outs: append-only consent events, and the suppressions that follow from them (decision 9)."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -59,7 +60,10 @@ class ConsentEvent(models.Model):
                 fields=["source_id", "source", "enterprise"], name="each_source_event_once"
             ),
         ]
-        indexes = [models.Index(fields=["blind_index", "kind", "enterprise"], name="consent_by_person")]
+        indexes = [
+            models.Index(fields=["blind_index", "kind", "enterprise"], name="consent_by_person"),
+            GinIndex(fields=["lifts"], condition=models.Q(action="opt-in"), name="consent_by_lifted"),
+        ]
         triggers = APPEND_ONLY
 
     def __str__(self) -> str:

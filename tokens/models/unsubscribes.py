@@ -25,6 +25,7 @@ class Unsubscribe(models.Model):
         ITS_OWN = "its-own", "Marketing Cloud told us itself"
         WRITTEN_BACK = "written-back", "Marketing Cloud confirmed that we wrote it"
         READ_BACK = "read-back", "read back from Marketing Cloud"
+        CONSENT = "consent", "the person consented anew"
         SECOND_PERSON = "second-person", "a second person confirmed it"
 
     class Alarm(models.IntegerChoices):

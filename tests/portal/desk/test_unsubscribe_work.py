@@ -173,6 +173,31 @@ def test_who_may_act_elsewhere_only_may_not_act_here(acme: Enterprise) -> None:
     assert now(row).owner_id == ""
 
 
+# -- lifting ------------------------------------------------------------------------------------------------
+def test_later_consent_lifts_it_when_a_second_person_approves(
+    olivia: Client, acme: Enterprise, ana: Mapping
+) -> None:
+    row = opened(acme, days_ago=9)
+    address = f"/admin/unsubscribes/{row.pk}/lift/"
+    assert address in text(olivia.get(f"/admin/unsubscribes/{row.pk}/"))
+    given = {
+        "consented_at": f"{timezone.now():%Y-%m-%dT%H:%M}",
+        "evidence": "file DOI-2026-7",
+        "reason": "asked",
+    }
+    assert "Leave addresses" in text(olivia.post(address, given | {"evidence": "of ana@mail.example"}))
+    assert "later" in text(olivia.post(address, given | {"consented_at": "2020-01-01T00:00"})).lower()
+    assert "stay unsubscribed" in text(olivia.post(address, given, follow=True))
+    second = cast.somebody(Role.COMPLIANCE_OFFICER, enterprise=acme, name="second")
+    requests.approve(ApprovalRequest.objects.get().pk, actor=asking.actor(second))
+    page = text(olivia.get(f"/admin/unsubscribes/{row.pk}/"))
+    assert "Lifted: the person consented anew" in page
+    assert address not in page
+    assert olivia.get(address).status_code == 302
+    opt_in = ConsentEvent.objects.get(action="opt-in")
+    assert "Renewed consent" in text(olivia.get(f"/admin/unsubscribes/{opt_in.pk}/"))
+
+
 # -- several ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("act", "state"), [("take", State.BLOCKED), ("written", State.WRITTEN)])
 def test_several_are_moved_at_once(olivia: Client, acme: Enterprise, act: str, state: str) -> None:

@@ -66,6 +66,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/unsubscribes/open/act/": (ACT, (O,)),
     "admin/unsubscribes/<uuid:event_id>/": (READ, (O, A)),
     "admin/unsubscribes/<uuid:event_id>/act/": (ACT, (O,)),
+    "admin/unsubscribes/<uuid:event_id>/lift/": (FORM, (O,)),
     "admin/unsubscribes/<uuid:event_id>/receipt/": (READ, (O, A)),
     "admin/no-token-queue/": (READ, (O, A)),
     "admin/no-token-queue/decide/": (ACT, (O,)),

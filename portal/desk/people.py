@@ -168,7 +168,6 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "title": "Person",
         "dropped": dropped,
         "copies": gaps.copies_among(line.pk for line in page.rows) if dropped else set(),
-        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
         "mapping": mapping,
         "kind": Kind(mapping.kind),
         "masked": masked(mapping),
@@ -178,17 +177,27 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "shown": [(kind, TITLES[kind]) for kind in shown],
         "chosen": chosen[0] if len(chosen) == 1 else "",
         "holds": list(holds.on_subject("mapping", str(mapping.pk))),
-        "may_see_holds": visit.may(Permission.VIEW_HOLDS, mapping.enterprise_id),
-        "may_hold": visit.may(Permission.PLACE_HOLDS, mapping.enterprise_id),
-        "may_answer": visit.may(Permission.ANSWER_ACCESS_REQUESTS, mapping.enterprise_id),
-        "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
         "attributes": _attributes(found) if visit.may(Permission.REVEAL, mapping.enterprise_id) else [],
-        "may_see_reveals": visit.may(Permission.VIEW_REVEALS, mapping.enterprise_id),
-        "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, mapping.enterprise_id),
-        "may_see_unsubscribes": visit.may(Permission.VIEW_UNSUBSCRIBES, mapping.enterprise_id),
-        "may_see_bulk": visit.may(Permission.VIEW_BULK, mapping.enterprise_id),
+        **_offers(visit, mapping),
     }
     return render(request, "desk/person.html", context)
+
+
+def _offers(visit: Visit, mapping: Mapping) -> dict[str, bool]:
+    """What the page of a person leads to, for who looks at it."""
+    asked = {
+        "may_see_holds": Permission.VIEW_HOLDS,
+        "may_hold": Permission.PLACE_HOLDS,
+        "may_answer": Permission.ANSWER_ACCESS_REQUESTS,
+        "may_see_reveals": Permission.VIEW_REVEALS,
+        "may_unsubscribe": Permission.UNSUBSCRIBE,
+        "may_see_unsubscribes": Permission.VIEW_UNSUBSCRIBES,
+        "may_see_bulk": Permission.VIEW_BULK,
+    }
+    return {name: visit.may(permission, mapping.enterprise_id) for name, permission in asked.items()} | {
+        "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
+        "may_see_retention": visit.may(Permission.VIEW_RETENTION),
+    }
 
 
 def mapping_in(visit: Visit, mapping_id: int) -> Mapping:

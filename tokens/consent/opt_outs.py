@@ -1,6 +1,7 @@
 """Recording opt-outs: event, suppression and trail in one transaction (decision 9)."""
 
 import datetime
+from typing import Any
 
 import uuid_utils.compat
 from django.db import transaction
@@ -44,30 +45,39 @@ def record_opt_out(
     sent before for somebody else.
     """
     person = _person(enterprise, kind, raw_value, mapping, home)
-    event = ConsentEvent(
+    event = _event(
+        enterprise, kind, person, actor, scope=ConsentEvent.Scope(scope), scope_id=scope_id,
+        source=ConsentEvent.Source(source), source_id=source_id, law=law,
+        evidence=Clear(evidence) if evidence else None, occurred_at=occurred_at,
+    )  # fmt: skip
+    stored = _store_once(event, person)
+    if stored.pk == event.pk:
+        _take_effect(stored, person, actor)
+    return stored
+
+
+def _event(
+    enterprise: Enterprise, kind: Kind, person: BlindIndexes, actor: Actor, **said: Any
+) -> ConsentEvent:
+    _check_scope_id(said["scope"], said["scope_id"])
+    return ConsentEvent(
         id=uuid_utils.compat.uuid7(),
         enterprise=enterprise,
         kind=kind,
         action=ConsentEvent.Action.OPT_OUT,
         index_version=person.version,
         blind_index=person.current,
-        scope=ConsentEvent.Scope(scope),
-        scope_id=_checked_scope_id(scope, scope_id),
-        source=ConsentEvent.Source(source),
-        source_id=source_id,
-        law=law,
-        evidence=Clear(evidence) if evidence else None,
         actor_id=actor.id,
         actor_name=actor.name,
-        occurred_at=occurred_at,
+        **said,
     )
-    stored = _store_once(event, person)
-    if stored.pk == event.pk:
-        if stored.scope == ConsentEvent.Scope.ENTERPRISE:
-            _suppress(enterprise, kind, person)
-        unsubscribes.open_for(event)
-        _record(stored, actor)
-    return stored
+
+
+def _take_effect(event: ConsentEvent, person: BlindIndexes, actor: Actor) -> None:
+    if event.scope == ConsentEvent.Scope.ENTERPRISE:
+        _suppress(event.enterprise, Kind(event.kind), person)
+    unsubscribes.open_for(event)
+    _record(event, actor)
 
 
 def _person(
@@ -87,12 +97,11 @@ def _person(
     return of_mapping(mapping)
 
 
-def _checked_scope_id(scope: ConsentEvent.Scope | str, scope_id: str) -> str:
+def _check_scope_id(scope: ConsentEvent.Scope, scope_id: str) -> None:
     if (scope == ConsentEvent.Scope.ENTERPRISE) == bool(scope_id):
         raise BadOptOut("a business unit or short code is named for a narrower scope, and for no other")
     if "@" in scope_id:  # the code is in the open; a long one has as many digits as a person's number
         raise BadOptOut("the code of the sender holds an address of a person: leave it out")
-    return scope_id
 
 
 def _store_once(event: ConsentEvent, person: BlindIndexes) -> ConsentEvent:

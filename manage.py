@@ -23,4 +23,13 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ModuleNotFoundError as missing:
+        if missing.name != "django":
+            raise
+        print(
+            "token-portal: Django is not here: run .venv/bin/python manage.py (after make install).",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -20,6 +20,8 @@ class Sample(Protocol):
     def token(self) -> str: ...
     @property
     def passwords(self) -> Mapping[str, str]: ...
+    @property
+    def roles(self) -> Mapping[str, str]: ...
 
 
 def text(address: str, sample: Sample | None) -> str:
@@ -29,7 +31,10 @@ def text(address: str, sample: Sample | None) -> str:
         body = json.dumps({"sendKey": "trial", "tokens": [{"tokenRequestId": "1", "token": sample.token}]})
         sign_ins = {sample.username: sample.password, **sample.passwords}
         lines += [
-            *(f"  sign in as   {name:<12} {password}" for name, password in sign_ins.items()),
+            *(
+                f"  sign in as   {name:<12} {password}   {sample.roles[name]}"
+                for name, password in sign_ins.items()
+            ),
             "  all but auditor set up a second factor at their first sign-in, since they see clear values or approve.",
             "  In place of an app for its codes:  .venv/bin/python manage.py sample_code admin",
             f"  API client   {sample.client_id}  secret  {sample.client_secret}",

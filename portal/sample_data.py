@@ -54,6 +54,13 @@ class SampleAccess:
     oauth_client_secret: str
     passwords: dict[str, str]
 
+    @property
+    def roles(self) -> dict[str, str]:
+        """What each of the sample users is, in words."""
+        return {self.username: "every role, everywhere"} | {
+            name: role.label.lower() for name, role in USERNAMES.items()
+        }
+
     def __repr__(self) -> str:
         return f"SampleAccess({self.username})"
 

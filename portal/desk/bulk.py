@@ -168,7 +168,7 @@ def _download(stream: Any, name: str) -> StreamingHttpResponse:
 
 
 def _columns(found: BulkJob) -> list[tuple[str, str]]:
-    """What each mapped column holds, in words."""
+    """What each column holds, in words; those that stay in the clear stand last."""
     if not found.columns:
         return []
     mapped = ColumnMap.from_stored(found.columns)
@@ -180,6 +180,7 @@ def _columns(found: BulkJob) -> list[tuple[str, str]]:
             (column, f"attribute {name}{' (kept in the output)' if name in mapped.kept else ''}")
             for name, column in mapped.attributes.items()
         ),
+        *((column, "left as it is, in the clear") for column in found.header if column not in mapped.all()),
     ]
 
 

@@ -74,6 +74,8 @@ def changes_factors(view: View) -> View:
         assert isinstance(user, User)
         if second_factor.has_one(user):
             if not second_factor.is_fresh(request):
+                if request.method == "POST":
+                    messages.info(request, "You have a second factor already. Confirm with a code of it.")
                 back = request.get_full_path() if request.method != "POST" else reverse("admin:factor")
                 return lead_to(request, "admin:factor-confirm", back=back)
         elif time.time() - request.session.get(BEGAN_AT, 0) > RECENT_SECONDS:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from audit.free_text import names_a_person
 from tokens.bulk import errors
 from tokens.formats.kinds import Kind
 
@@ -98,11 +99,17 @@ class ColumnMap:
                 folded = {name.strip().casefold(): name for name in header}
                 near = difflib.get_close_matches(column.strip().casefold(), folded, n=1)
                 hint = (
-                    f"did you mean {folded[near[0]]!r}?"
-                    if near
-                    else f"there are {', '.join(map(repr, header))}"
+                    f"did you mean {folded[near[0]]!r}?" if near else f"there are {', '.join(quoted(header))}"
                 )
                 raise errors.UnknownColumn(f"{column!r}; {hint}")
+
+
+def quoted(header: Sequence[str]) -> list[str]:
+    """Names of columns as messages quote them: of a file without a header they would be somebody's values."""
+    return [
+        f"column {number}" if names_a_person(name) else repr(name)
+        for number, name in enumerate(header, start=1)
+    ]
 
 
 def _split(pair: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tokens.bulk import dialects, errors
+from tokens.bulk.columns import quoted
 from tokens.formats.lookalikes import looks_like_identifier
 
 BLOCK_BYTES: Final = 1 << 20
@@ -91,9 +92,12 @@ class Source:
         for name in header:
             if looks_like_identifier(name) is not None:
                 raise errors.NoHeader
-        repeated = [name for name, times in Counter(header).items() if name and times > 1]
+        times = Counter(header)
+        repeated = [
+            shown for name, shown in zip(header, quoted(header), strict=True) if name and times[name] > 1
+        ]
         if repeated:
-            raise errors.DuplicateColumn(", ".join(sorted(repeated)))
+            raise errors.DuplicateColumn(", ".join(dict.fromkeys(repeated)))
         return header
 
     def _read_rows(self, rows_each: int) -> int:

@@ -177,7 +177,8 @@ class Command(BaseCommand):
     def _report(self, job: BulkJob, now: Progress, out: Path | None) -> None:
         if out is not None:
             write(out, lambda stream: stream.writelines(output.output_stream(job, actor=operator())))
-        cells = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in now.counts.items())
+        counts = now.counts | {"rejected": now.rejected}  # keys included, as everywhere
+        cells = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in counts.items())
         took = now.rows / now.rows_per_second if now.rows_per_second else 0
         self._say(
             f"Finished {now.rows:,} rows in {duration(took)} ({now.rows_per_second:,.0f} rows/s): {cells}."

@@ -1,7 +1,7 @@
-"""`manage.py sample_code`: an authenticator app for the sample users of a trial, in place of a phone."""
+"""`manage.py sample_code`: an authenticator app for the users of a trial, in place of a phone."""
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -13,11 +13,14 @@ from portal.exit_codes import USAGE
 from portal.models import User
 from portal.second_factor import codes, enrolment, sealing
 
+# A mark in an authenticator's data.
+SET_UP_HERE: Final = "set_up_by_sample_code"
+
 
 class Command(BaseCommand):
     help = (
-        "Print the code that signs a sample user of `make run` in, and set their second factor up if they have none. "
-        "Only for the sample users of a trial with the embedded database."
+        "Print the code that signs a user of a trial in, and set their second factor up if they have none. "
+        "Only in a trial with the embedded database, and never for who has an authenticator of their own."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -26,12 +29,22 @@ class Command(BaseCommand):
     def handle(self, *, username: str, **options: Any) -> None:
         if not settings.EMBEDDED or settings.PRODUCTION:
             raise CommandError("This is for trials with the embedded database only.", returncode=USAGE)
-        if username not in (sample_data.ADMIN, *sample_data.USERNAMES):
-            raise CommandError(f"{username!r} is no sample user.", returncode=USAGE)
         user = User.objects.filter(username=username).first()
         if user is None:
-            raise CommandError("There are no sample users yet: run `make run` first.", returncode=USAGE)
+            raise CommandError(
+                f"There is no user {username!r} here. `make run` makes the sample users.", returncode=USAGE
+            )
+        if not _is_of_the_trial(user):
+            raise CommandError(f"{username!r} has an authenticator of their own.", returncode=USAGE)
         self.stdout.write(next_code(user))
+
+
+def _is_of_the_trial(user: User) -> bool:
+    """Whether nobody's own app is asked: a sample user, or whose only app was set up here or not at all."""
+    if user.get_username() in (sample_data.ADMIN, *sample_data.USERNAMES):
+        return True
+    held = list(Authenticator.objects.filter(user=user))
+    return all(one.data.get(SET_UP_HERE) for one in held)
 
 
 def next_code(user: User) -> str:
@@ -50,4 +63,7 @@ def _set_up(user: User) -> Authenticator:
     secret = enrolment.new_app_secret()
     # The step before, so that the code of this one is still there for the sign-in.
     before = int(time.time()) // codes.PERIOD_SECONDS - 1
-    return enrolment.add_app(user, secret, codes.code_at(secret, before), actor=operator())
+    app = enrolment.add_app(user, secret, codes.code_at(secret, before), actor=operator())
+    app.data[SET_UP_HERE] = True
+    app.save(update_fields=["data"])
+    return app

@@ -1,4 +1,4 @@
-"""The authenticator of a trial: for sample users of the embedded database, never a way round."""
+"""The authenticator of a trial: for users of the embedded database without one, never a way round."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from audit.models import AuditEvent
 from audit.vocabulary import Action
 from portal import sample_data
 from tests.portal.desk import cast
+from tests.portal.factor import app_of
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +43,15 @@ def test_it_refuses_outside_a_trial(settings: Any, name: str, value: bool) -> No
         call_command("sample_code", "officer")
 
 
-def test_it_refuses_people_who_are_no_sample() -> None:
-    cast.a_user("olivia")
-    with pytest.raises(CommandError, match="no sample user"):
+def test_it_is_the_app_of_who_has_none_and_refuses_who_has_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cast.a_user("second")
+    for _ in range(2):
+        call_command("sample_code", "second")
+        assert len(capsys.readouterr().out.strip()) == 6
+    app_of(cast.a_user("olivia"))
+    with pytest.raises(CommandError, match="of their own"):
         call_command("sample_code", "olivia")
+    with pytest.raises(CommandError, match="no user 'nobody'"):
+        call_command("sample_code", "nobody")

@@ -28,8 +28,9 @@ def chosen(bundle: Bundle) -> Bundle:
     return sorted(window, key=lambda leaf: leaf["index"])
 
 
-def after(entry_id: str) -> str:
-    return entry_id[:-1] + chr(ord(entry_id[-1]) + 1)
+def after(bundle: Bundle, entry_id: str) -> str:
+    """The next id, which is no part of the span any more."""
+    return min(leaf["id"] for leaf in leaves(bundle) if leaf["id"] > entry_id)
 
 
 def dropped(
@@ -45,7 +46,7 @@ def dropped(
 
     def edit(bundle: Bundle) -> None:
         span, gone = chosen(bundle), 0
-        first, before = min(leaf["id"] for leaf in span), after(max(leaf["id"] for leaf in span))
+        first, before = min(leaf["id"] for leaf in span), after(bundle, max(leaf["id"] for leaf in span))
         for place, (index, rows) in enumerate(zip(ACTS, acts, strict=False)):
             act, gone = leaves(bundle)[index], gone + rows
             kept, digest = digest_of(bytes.fromhex(leaf["leaf"]) for leaf in span[gone:])

@@ -67,7 +67,7 @@ NODE_LIBRARIES := var/node-libraries
 node-libraries:
 	@if ! cmp -s tests/portal/simulator/node/package-lock.json $(NODE_LIBRARIES)/installed-package-lock.json; then \
 		rm -rf $(NODE_LIBRARIES) && mkdir -p $(NODE_LIBRARIES) && cp tests/portal/simulator/node/*.json $(NODE_LIBRARIES)/ \
-		&& npm ci --prefix $(NODE_LIBRARIES) --ignore-scripts --no-audit --no-fund --loglevel=error \
+		&& npm ci --prefix $(NODE_LIBRARIES) --ignore-scripts --no-audit --no-fund --fetch-retries=5 --loglevel=error \
 		&& cp tests/portal/simulator/node/package-lock.json $(NODE_LIBRARIES)/installed-package-lock.json; fi
 
 install: $(RUN_STAMP)

@@ -6,7 +6,7 @@ Nobody is asked for credentials: it listens on this machine only, and nothing in
 from functools import partial
 from typing import Any
 
-from portal.simulator import notifications
+from portal.simulator import messaging, notifications
 from portal.simulator.faults import Faults
 from portal.simulator.messages import Refused, Reply, Request, as_json
 from portal.simulator.world import DataExtension, SmsSubscription, Subscriber, World
@@ -50,6 +50,7 @@ def look(world: World, request: Request) -> Reply:
                 {"callbackId": one.id, "url": one.url, "verified": one.verified}
                 for one in world.callbacks.values()
             ],
+            **messaging.shown(world),
             "journal": world.journal,
         }
     )

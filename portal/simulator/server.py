@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from portal.simulator import auth, contacts, control, data_extensions, notifications, soap
+from portal.simulator import auth, contacts, control, data_extensions, messaging, notifications, soap
 from portal.simulator.faults import Fault, Faults, Planned
 from portal.simulator.messages import Refused, Reply, Request
 from portal.simulator.world import World
@@ -63,6 +63,10 @@ _ROUTES: Final[list[tuple[str, str, Handler]]] = [
     ("GET", "/simulator/state", control.look),
     ("POST", "/simulator/expire-tokens", control.expire_tokens),
     ("POST", "/simulator/unsubscribe", control.send_events),
+    ("POST", "/simulator/token-server", messaging.connect),
+    ("POST", "/simulator/text", messaging.text),
+    ("GET", "/simulator/no-token-queue.csv", messaging.extract),
+    ("POST", "/simulator/send", messaging.send),
 ]
 
 
@@ -120,6 +124,11 @@ class Simulator(ThreadingHTTPServer):
                 return handler(self.world, asked)
         except Refused as error:
             return error.reply()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # A body of another shape than the contract has.
+            return Refused(
+                400, 10001, f"The request is not understood: {type(error).__name__} {error}"
+            ).reply()
 
     def due(self) -> list[Callable[[], object]]:
         """What has to happen once a call is answered: handshakes and events go out."""

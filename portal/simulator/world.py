@@ -121,6 +121,9 @@ class World:
     deletions: dict[int, dict[str, Any]] = field(default_factory=dict)
     callbacks: dict[str, Callback] = field(default_factory=dict)
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    token_server: Any = None  # of portal.simulator.messaging, as are these two
+    texts: list[Any] = field(default_factory=list)
+    sends: dict[str, Any] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     after: list[Callable[[], object]] = field(default_factory=list, repr=False)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 import stamina
@@ -80,7 +81,8 @@ class Caller:
     ) -> Any:
         """The JSON that a REST call answers (None for nothing). `scope` is what it needs, for the error."""
         content = b"" if body is None else json.dumps(body).encode()
-        asked = "" if not query else "?" + "&".join(f"{name}={value}" for name, value in query.items())
+        # Names such as $page are written as Marketing Cloud documents them.
+        asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in (query or {}).items())
 
         def call(token: AccessToken) -> Any:
             host = self.tenant.url(Api.AUTH) if path.startswith("/v2/") else token.rest
@@ -88,7 +90,7 @@ class Caller:
                 api=Api.REST,
                 verb=verb,
                 method=method,
-                url=f"{host}{path}{asked}",
+                url=f"{host}{path}?{asked}" if asked else f"{host}{path}",
                 body=content,
                 headers={**_JSON, "Authorization": f"Bearer {token.value}"},
                 told=content,

@@ -88,6 +88,7 @@ class Action(models.TextChoices):
     EXTRACT_IMPORTED = "queue.extract-imported", "imported an extract of the No Token Queue"
     QUEUE_DECIDED = "queue.decided", "decided what a message of the No Token Queue means"
     QUEUE_LINE_SETTLED = "queue.line-settled", "settled a line of the No Token Queue that could not be read"
+    QUEUE_EXPLAINED = "queue.explained", "explained what the No Token Queue and our log don't share"
     QUEUE_RECONCILED = "queue.reconciled", "reconciled the No Token Queue"
     QUEUE_CHANGED = "queue.changed", "changed how the No Token Queue is read"
 

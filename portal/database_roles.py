@@ -83,6 +83,7 @@ NARROWER = {
     "tokens_queuemessage": f"SELECT, INSERT, UPDATE ({QUEUE_CHANGES})",
     "tokens_queuebadline": f"SELECT, INSERT, UPDATE ({BAD_LINE_CHANGES})",
     "tokens_queuereconciliation": "SELECT, INSERT",
+    "tokens_queueexplanation": "SELECT, INSERT",
     "tokens_queuesettings": "SELECT, INSERT, UPDATE",
     "tokens_tokenchain": "SELECT, INSERT, UPDATE",
     "django_migrations": "SELECT",

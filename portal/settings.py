@@ -10,6 +10,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
+
 from portal import embedded, provider_settings
 from portal.environment import Environment
 from portal.logs import logging_config
@@ -136,6 +138,15 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "tokens.connections.answer_handshakes",
         "schedule": 15.0,
         "options": {"expires": 15.0},
+    },
+    "follow tries that gave no token": {
+        "task": "tokens.no_token_queue.follow",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
+    "reconcile the No Token Queue": {
+        "task": "tokens.no_token_queue.reconcile",
+        "schedule": crontab(hour=4, minute=10),
     },
     "raise the alarm for overdue unsubscribes": {
         "task": "tokens.consent.overdue",

@@ -18,6 +18,7 @@ from portal.desk import (
     no_token_queue,
     no_token_queue_lines,
     no_token_queue_new,
+    no_token_queue_rescue,
     packs,
     people,
     retention,
@@ -193,6 +194,25 @@ PAGES: Final = (
         Permission.UNSUBSCRIBE,
         no_token_queue_new.settings_page,
         FORM,
+    ),
+    # Whoever mends the server looks here too.
+    Page("rescue/", "rescue", Permission.VIEW_LOG, no_token_queue_rescue.rescue),
+    Page("rescue/live/", "rescue-live", Permission.VIEW_LOG, no_token_queue_rescue.rescue_live),
+    Page(
+        "no-token-queue/reconciliation/",
+        "queue-books",
+        Permission.VIEW_UNSUBSCRIBES,
+        no_token_queue_rescue.books,
+    ),
+    Page(
+        "no-token-queue/reconcile/",
+        "queue-reconcile",
+        Permission.UNSUBSCRIBE,
+        no_token_queue_rescue.reconcile_now,
+        ACT,
+    ),
+    Page(
+        "no-token-queue/explain/", "queue-explain", Permission.UNSUBSCRIBE, no_token_queue_rescue.explain, ACT
     ),
     Page("bulk/", "bulk", Permission.VIEW_BULK, bulk.bulk_jobs),
     Page("bulk/new/", "bulk-new", Permission.RUN_BULK, bulk_new.new, FORM),

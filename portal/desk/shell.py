@@ -32,6 +32,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         "Evidence",
         (
             Entry("log", "Payload log", "receipt_long", Permission.VIEW_LOG, "log"),
+            Entry("rescue", "Rescue window", "emergency", Permission.VIEW_LOG, "rescue"),
             Entry("exports", "Exports", "download", Permission.VIEW_EXPORTS, "exports"),
             Entry("events", "Event trail", "history", Permission.VIEW_EVENTS, "events"),
         ),

@@ -13,6 +13,7 @@ from tokens.models.mappings import Mapping
 from tokens.models.no_token_queue import (
     ExtractRecipe,
     QueueBadLine,
+    QueueExplanation,
     QueueExtract,
     QueueMessage,
     QueueReconciliation,
@@ -46,6 +47,7 @@ __all__ = [
     "IndexVersion",
     "Mapping",
     "QueueBadLine",
+    "QueueExplanation",
     "QueueExtract",
     "QueueMessage",
     "QueueReconciliation",

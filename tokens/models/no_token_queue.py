@@ -230,3 +230,25 @@ class QueueReconciliation(models.Model):
 
     def __str__(self) -> str:
         return f"reconciliation {self.id}"
+
+
+class QueueExplanation(models.Model):
+    """Somebody said why a message was never seen by us, or a chain is in no extract. Never changed."""
+
+    class What(models.TextChoices):
+        MESSAGE = "message", "message"
+        CHAIN = "chain", "chain of tries"
+
+    enterprise = tenant()
+    what = models.CharField(max_length=8, choices=What)
+    subject = models.UUIDField()
+    reason = models.CharField(max_length=500)
+    by_id = models.CharField(max_length=64)
+    by_name = models.CharField(max_length=200)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["subject", "what"], name="explanation_by_subject")]
+
+    def __str__(self) -> str:
+        return f"explanation of {self.what} {self.subject}"

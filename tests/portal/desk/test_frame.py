@@ -205,7 +205,7 @@ def test_icons_are_hidden_from_readers(pages: dict[str, str]) -> None:
 
 
 SEEN_BY_ALL = {"Start", "Enterprises", "Approvals"}
-EVIDENCE = {"Payload log", "Event trail"}
+EVIDENCE = {"Payload log", "Event trail", "Rescue window"}
 PEOPLE = {"Find a person", "Legal holds", "Who saw whom", "Unsubscribes", "No Token Queue"}
 NAVIGATION = {
     Role.COMPLIANCE_OFFICER: SEEN_BY_ALL

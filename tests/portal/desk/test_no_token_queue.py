@@ -236,3 +236,61 @@ def test_recipes_are_listed_with_what_they_hold(olivia: Client, acme: Enterprise
     page = text(olivia.get(f"{QUEUE}extracts/"))
     assert "daily" in page
     assert "ReceivedDate" in page
+
+
+# -- the rescue window and the books ----------------------------------------------------------------------------
+@pytest.fixture
+def failing(caller: api_cast.MarketingCloud, monkeypatch: pytest.MonkeyPatch) -> api_cast.MarketingCloud:
+    """Ana wrote STOP, and Get Token failed."""
+
+    def fails(*args: Any) -> Any:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tokens.api.get_token.get_or_create", fails)
+        answer = caller.get_token(api_cast.want(ANA, privateCode="46356"))
+        assert answer.status_code == 500
+    return caller
+
+
+def test_the_rescue_window_counts_down_and_says_what_to_mend(
+    ines: Client, acme: Enterprise, failing: api_cast.MarketingCloud
+) -> None:
+    page = text(ines.get("/admin/rescue/"))
+    assert 'hx-get="/admin/rescue/live/"' in page
+    part = text(ines.get("/admin/rescue/live/"))
+    for shown in ("1 of 5", "4477•••••23", "46356", "The server failed", "restart the web server"):
+        assert shown in page
+        assert shown in part
+    assert ANA not in page + part
+    failing.get_token(api_cast.want(ANA, kind="MobileNumber"))
+    assert "Nobody is waiting for a token" in text(ines.get("/admin/rescue/live/"))
+
+
+def test_another_enterprise_sees_nobody_in_the_window(
+    acme: Enterprise, rival: Enterprise, failing: api_cast.MarketingCloud
+) -> None:
+    stranger = cast.at_desk(Role.INTEGRATION_ADMIN, rival)
+    assert "Nobody is waiting for a token" in text(stranger.get("/admin/rescue/"))
+
+
+def test_reconciling_names_a_gap_masked_and_an_explanation_closes_it(
+    olivia: Client, acme: Enterprise
+) -> None:
+    imported(acme, csv_of((BEN, "46356", "STOP", f"{timezone.now():%m/%d/%Y %H:%M:%S}")), at=timezone.now())
+    page = text(olivia.post(f"{QUEUE}reconcile/", follow=True))
+    assert "1 unexplained" in page
+    assert "it never reached us" in page
+    assert "4477•••••56" in page
+    assert BEN not in page
+    [subject] = re.findall(r'name="subject" value="([^"]+)"', page)
+    given = {"what": "message", "subject": subject, "reason": "INC-4711: the proxy was down"}
+    olivia.post(f"{QUEUE}explain/", given)
+    assert "0 unexplained" in text(olivia.post(f"{QUEUE}reconcile/", follow=True))
+
+
+def test_what_is_of_another_enterprise_cannot_be_explained(acme: Enterprise, rival: Enterprise) -> None:
+    imported(acme, csv_of(POLITE))
+    stranger = cast.at_desk(Role.COMPLIANCE_OFFICER, rival)
+    given = {"what": "message", "subject": message().pk, "reason": "x"}
+    assert stranger.post(f"{QUEUE}explain/", given).status_code == 404

@@ -12,6 +12,8 @@ from django.db import connections
 
 # Tables by the verbs that the app's role must not have. Their partitions are found here.
 Forbidden = Mapping[str, tuple[str, ...]]
+# Tables by their plain triggers.
+Triggers = Mapping[str, tuple[str, ...]]
 # Tables by the columns that the app may change.
 Changes = Mapping[str, tuple[str, ...]]
 EVIDENCE: Final[Forbidden] = {
@@ -82,7 +84,7 @@ WHERE c.relkind = 'r' AND 1 > (
 ORDER BY 1
 """
 # Plain triggers by their table: they hold what the app may write to the rule of it.
-PLAIN_TRIGGERS: Final = {
+PLAIN_TRIGGERS: Final[Triggers] = {
     "audit_approvalrequest": ("is_asked", "is_closed", "stays"),
     "audit_installation": ("stays",),
     "audit_legalhold": ("is_placed", "is_released", "stays"),
@@ -106,10 +108,13 @@ class Weakness:
     mend: str
 
 
-def weaknesses(beside: Forbidden, changes: Changes, *, using: str = "default") -> list[Weakness]:
+def weaknesses(
+    beside: Forbidden, changes: Changes, triggers: Triggers, *, using: str = "default"
+) -> list[Weakness]:
     """What the role of this connection could do to evidence, directly or as a role that it may become.
 
-    `beside` are tables of evidence of other apps; `changes` are those of which some columns may be changed, and which.
+    `beside` are tables of evidence of other apps; `changes` are those of which some columns may be changed, and which;
+    `triggers` are the plain triggers of those apps.
     """
     forbidden = {**EVIDENCE, **beside}
     with connections[using].cursor() as cursor:
@@ -119,7 +124,7 @@ def weaknesses(beside: Forbidden, changes: Changes, *, using: str = "default") -
             *_powers(cursor, role, forbidden),
             *_rights(cursor, role, forbidden),
             *_columns(cursor, role, changes),
-            *_triggers(cursor),
+            *_triggers(cursor, triggers),
         ]
     if replication != "origin":
         says = f"the sessions of the role {role} begin with session_replication_role = {replication}: no trigger fires"
@@ -156,7 +161,7 @@ def _columns(cursor: Any, role: str, changes: Changes) -> list[Weakness]:
     ]
 
 
-def _triggers(cursor: Any) -> list[Weakness]:
+def _triggers(cursor: Any, beside: Triggers) -> list[Weakness]:
     cursor.execute(TRIGGERS, [list(APPEND_ONLY)])
     found = [
         Weakness(
@@ -165,7 +170,7 @@ def _triggers(cursor: Any) -> list[Weakness]:
         )
         for (table,) in cursor.fetchall()
     ]
-    pairs = [(table, name) for table, names in PLAIN_TRIGGERS.items() for name in names]
+    pairs = [(table, name) for table, names in {**PLAIN_TRIGGERS, **beside}.items() for name in names]
     cursor.execute(MISSING, [[table for table, _ in pairs], [name for _, name in pairs]])
     return found + [
         Weakness(

@@ -13,7 +13,7 @@ class Action(models.TextChoices):
     USER_CREATED = "person.created", "made a user of the portal"
     SET_UP_LINK_MADE = "person.set-up-link-made", "made a link to set up a sign-in"
     SET_UP = "person.set-up", "set up their sign-in"
-    SET_UP_REFUSED = "person.set-up-refused", "was refused to set up somebody else's sign-in"
+    SET_UP_REFUSED = "person.set-up-refused", "was refused to set up a sign-in"
     USER_SWITCHED_OFF = "person.switched-off", "switched a user off"
     USER_SWITCHED_ON = "person.switched-on", "switched a user on"
     ROLE_GRANTED = "role.granted", "granted a role"

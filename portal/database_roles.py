@@ -95,6 +95,8 @@ EVIDENCE = (
     "audit_approvalrequest", "audit_legalhold", "tokens_consentevent", "tokens_accesspack", "tokens_export",
     "tokens_exportslice", "portal_breakglass", "portal_revealgrant", "portal_setuplink",
 )  # fmt: skip
+# Plain triggers among them (`portal/evidence_triggers.py`).
+TRIGGERS = {"portal_breakglass": ("is_reviewed",), "portal_revealgrant": ("is_opened",)}
 
 
 def forbidden() -> dict[str, tuple[str, ...]]:

@@ -60,7 +60,9 @@ def examine() -> Iterator[Finding]:
 
 def rights() -> list[Trouble]:
     """The app's role cannot change evidence, in any way that PostgreSQL knows of."""
-    found = evidence_rights.weaknesses(database_roles.forbidden(), database_roles.changeable())
+    found = evidence_rights.weaknesses(
+        database_roles.forbidden(), database_roles.changeable(), database_roles.TRIGGERS
+    )
     return [Trouble(weakness.says, weakness.mend) for weakness in found]
 
 

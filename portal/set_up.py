@@ -87,12 +87,19 @@ def newest(user: User) -> SetUpLink | None:
 
 
 @sensitive_variables("code")
-def opened(code: str, *, viewer: Actor | None) -> SetUpLink:
-    """The link of a code. `viewer` is who is signed in where it is opened. Raises SetUpError."""
+def opened(code: str, *, viewer: Actor | None, remote_address: str | None) -> SetUpLink:
+    """The link of a code. `viewer` is who is signed in where it is opened. Raises SetUpError.
+
+    That a link was tried which had ended is recorded: perhaps somebody else used it first.
+    """
     link = SetUpLink.objects.select_related("user").filter(digest=_digest(code.strip())).first()
     if link is None:
         raise LinkEnded
-    check(link, viewer=viewer)
+    try:
+        check(link, viewer=viewer)
+    except LinkEnded:
+        _record(Action.SET_UP_REFUSED, link.user, Actor("", "not signed in", remote_address), why="ended")
+        raise
     return link
 
 

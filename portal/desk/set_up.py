@@ -63,7 +63,9 @@ def begin(request: HttpRequest) -> HttpResponseBase:
     form = CodeForm(request.POST or None)
     if form.is_valid():
         try:
-            link = set_up.opened(form.cleaned_data["code"], viewer=_viewer(request))
+            link = set_up.opened(
+                form.cleaned_data["code"], viewer=_viewer(request), remote_address=address_of(request)
+            )
         except SetUpError as error:
             form = CodeForm()  # without what was typed
             return render(request, "desk/set_up.html", {"form": form, "refused": str(error)})

@@ -83,6 +83,7 @@ def test_the_tables_of_evidence_are_all_there(own_database: OwnDatabase) -> None
             "UPDATE of audit_approvalrequest.digest",
         ),
         ("ALTER TABLE audit_legalhold DISABLE TRIGGER is_released", "trigger is_released of audit_legalhold"),
+        ("DROP TRIGGER is_opened ON portal_revealgrant", "trigger is_opened of portal_revealgrant"),
         ("DROP TRIGGER is_closed ON audit_approvalrequest", "trigger is_closed of audit_approvalrequest"),
         ("GRANT INSERT ON audit_sealedleaf TO portal_app", "has INSERT on audit_sealedleaf"),
         ("GRANT SELECT ON audit_sealqueueentry TO portal_app", "has SELECT on audit_sealqueueentry"),
@@ -145,7 +146,9 @@ def test_a_power_too_many_is_named(
             monkeypatch.setitem(connections.settings["default"], "PASSWORD", "x")
             monkeypatch.setitem(connections["default"].settings_dict, "USER", role)
             monkeypatch.setitem(connections["default"].settings_dict, "PASSWORD", "x")
-            held = evidence_rights.weaknesses(database_roles.forbidden(), database_roles.changeable())
+            held = evidence_rights.weaknesses(
+                database_roles.forbidden(), database_roles.changeable(), database_roles.TRIGGERS
+            )
             found = [weakness.says for weakness in held]
         finally:
             connections["default"].close()

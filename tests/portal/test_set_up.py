@@ -102,6 +102,12 @@ def test_a_link_works_once(ursula: User) -> None:
     nina, code = nina_made_by(cast.browser_of(ursula))
     go_through(code)
     assert "is not valid" in go_through(code, password="another sentence of somebody")
+    [tried] = acts(Action.SET_UP_REFUSED)
+    assert (tried.actor_name, tried.target_name, tried.remote_address) == (
+        "not signed in",
+        "nina",
+        "127.0.0.1",
+    )
     nina.refresh_from_db()
     assert nina.check_password(OWN)
 

@@ -4,7 +4,7 @@ import datetime
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -169,7 +169,9 @@ def test_a_review_is_made_once(olivia: Client, otto: Client, ana: Mapping) -> No
     event = seen(olivia, ana, GLASS)
     otto.post(review_of(event), SAID)
     assert "reviewed already" in text(otto.post(review_of(event), SAID | {"justified": "no"}))
-    with pytest.raises(DatabaseError), transaction.atomic():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL pgtrigger.ignore = '{reviewed_once,is_reviewed}'")
+    with pytest.raises(DatabaseError, match="reviewed once"), transaction.atomic():
         BreakGlass.objects.update(was_justified=False)
     with pytest.raises(DatabaseError), transaction.atomic():
         BreakGlass.objects.all().delete()

@@ -99,7 +99,9 @@ def test_it_opens_once(olivia: Client, otto: Client, acme: Enterprise, ana: Mapp
     assert "opened already" in text(olivia.post(address, follow=True))
     assert "ana@mail.example" not in text(olivia.get(address))
     assert len(reveals()) == 3
-    with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL pgtrigger.ignore = '{opened_once,is_opened}'")
+    with pytest.raises(DatabaseError, match="opened once"), transaction.atomic():
         RevealGrant.objects.update(opened_at=None)
 
 

@@ -22,6 +22,7 @@ from audit.vocabulary import Action
 from portal.models import SetUpLink, User
 from portal.people import end_sessions
 from portal.second_factor import enrolment, state
+from portal.second_factor.checking import check_code
 
 LIFE: Final = datetime.timedelta(hours=48)
 
@@ -120,27 +121,33 @@ def check(link: SetUpLink, *, viewer: Actor | None) -> None:
 
 
 @sensitive_variables("password", "app_secret", "app_code")
-@transaction.atomic
 def finish(
     link: SetUpLink, *, password: str, app_secret: str, app_code: str, remote_address: str | None
 ) -> list[str]:
     """Set password and authenticator app, and end the link; recovery codes, to be shown once.
 
-    Raises LinkEnded, FactorError, ValidationError for a weak password; then nothing is changed.
+    Who has an app already (in a trial, `manage.py sample_code` is one) shows a code of that. Raises LinkEnded,
+    FactorError, ValidationError for a weak password; then nothing is changed.
     """
-    user = _lock(link.user)
-    link = SetUpLink.objects.select_related("user").get(pk=link.pk)
     check(link, viewer=None)
-    actor = Actor(f"user:{user.pk}", user.get_username(), remote_address)
-    validate_password(password, user)
-    user.set_password(password)
-    user.save(update_fields=["password"])
-    enrolment.add_app(user, app_secret, app_code, actor=actor)
-    codes = enrolment.renew_recovery_codes(user, actor=actor)
-    end_sessions(user)
-    link.used_at, link.used_from = timezone.now(), remote_address
-    link.save(update_fields=["used_at", "used_from"])
-    _record(Action.SET_UP, user, actor, link_by=link.made_by_name)
+    validate_password(password, link.user)
+    actor = Actor(f"user:{link.user_id}", link.user.get_username(), remote_address)
+    has_app = state.has_one(link.user)
+    if has_app:
+        check_code(link.user, app_code, actor=actor, purpose="set-up")
+    with transaction.atomic():
+        user = _lock(link.user)
+        link = SetUpLink.objects.select_related("user").get(pk=link.pk)
+        check(link, viewer=None)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        if not has_app:
+            enrolment.add_app(user, app_secret, app_code, actor=actor)
+        codes = enrolment.renew_recovery_codes(user, actor=actor)
+        end_sessions(user)
+        link.used_at, link.used_from = timezone.now(), remote_address
+        link.save(update_fields=["used_at", "used_from"])
+        _record(Action.SET_UP, user, actor, link_by=link.made_by_name)
     return codes
 
 

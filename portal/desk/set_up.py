@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from allauth.mfa.adapter import get_adapter
 from django import forms
+from django.conf import settings
 from django.contrib.auth.forms import SetPasswordForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
@@ -99,6 +100,7 @@ def finish(request: HttpRequest) -> HttpResponseBase:
     context: dict[str, Any] = {
         "form": form,
         "user_name": link.user.get_username(),
+        "is_trial": settings.EMBEDDED and not settings.PRODUCTION,
         "secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
         "qr": qr_path(get_adapter().build_totp_url(link.user, secret)),
     }

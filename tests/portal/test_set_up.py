@@ -22,7 +22,7 @@ from portal.roles import Role
 from portal.second_factor import codes
 from portal.set_up import HasBeenSetUp
 from tests.portal.desk import cast
-from tests.portal.factor import app_of
+from tests.portal.factor import app_of, code_of
 
 pytestmark = pytest.mark.django_db
 
@@ -189,6 +189,14 @@ def test_a_weak_password_or_a_wrong_code_changes_nothing(
     assert not nina.has_usable_password()
     assert not Authenticator.objects.filter(user=nina).exists()
     assert "Store these recovery codes" in go_through(code)
+
+
+def test_in_a_trial_the_command_line_may_be_the_app(ursula: User) -> None:
+    nina, code = nina_made_by(cast.browser_of(ursula))
+    shown = code_of(nina)
+    assert "code is not right" in go_through(code), "the one on the page is not set up"
+    assert "Store these recovery codes" in go_through(code, app_code=shown)
+    assert Authenticator.objects.filter(user=nina, type="totp").count() == 1
 
 
 def test_a_second_link_is_for_who_never_set_anything_up(ursula: User) -> None:

@@ -8,5 +8,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
-    ["tokens.bulk", "tokens.connections", "tokens.consent", "tokens.exports", "tokens.no_token_queue"]
+    [
+        "tokens.bulk",
+        "tokens.connections",
+        "tokens.consent",
+        "tokens.exports",
+        "tokens.no_token_queue",
+        "tokens.write_back",
+    ]
 )

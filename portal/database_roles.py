@@ -37,6 +37,7 @@ CONNECTION_CHANGES = (
     " tested_at, test, granted"
 )
 CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
+WRITE_BACK_CHANGES = "state, tries, next_try_at, epoch, lease_until, trouble, done_at"
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
 # What an extract said stays as it was found; what was decided of it changes, and values go with an erasure.
 EXTRACT_CHANGES = "state, content, reading, lines, new, known, bad, blocked, imported_at"
@@ -67,6 +68,7 @@ NARROWER = {
     # A trigger lets a suppression go only when no opt-out of that blind index is in force (tokens.consent.triggers).
     "tokens_suppression": "SELECT, INSERT, UPDATE (index_version), DELETE",
     "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
+    "tokens_writeback": f"SELECT, INSERT, UPDATE ({WRITE_BACK_CHANGES})",
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",

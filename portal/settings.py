@@ -148,6 +148,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "tokens.no_token_queue.reconcile",
         "schedule": crontab(hour=4, minute=10),
     },
+    "tell Marketing Cloud of opt-outs": {
+        "task": "tokens.write_back.sweep",
+        "schedule": BULK_SWEEP_SECONDS,
+        "options": {"expires": BULK_SWEEP_SECONDS},
+    },
     "raise the alarm for overdue unsubscribes": {
         "task": "tokens.consent.overdue",
         "schedule": 60.0,

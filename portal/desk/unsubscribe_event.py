@@ -29,7 +29,8 @@ from tokens.consent import clocks, opt_ins, unsubscribes
 from tokens.consent.blind import mapping_of
 from tokens.errors import BadOptIn, BadStep
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Unsubscribe
+from tokens.models import ConsentEvent, Unsubscribe, WriteBack
+from tokens.write_back import outbox
 
 State = Unsubscribe.State
 _ACTS: Final = dict(Action.choices)
@@ -94,6 +95,11 @@ ACTS: Final[dict[str, tuple[type[forms.Form], Act, str]]] = {
     ),
     "resume": (
         forms.Form, lambda row, _given, visit: unsubscribes.resume(row.pk, actor=visit.actor), "The clock runs on.",
+    ),
+    "retry": (
+        forms.Form,
+        lambda row, _given, _visit: outbox.try_again(row.pk),
+        "It is tried again within seconds.",
     ),
     "extend": (
         ExtensionForm,
@@ -216,6 +222,7 @@ def _course(row: Unsubscribe) -> dict[str, Any]:
         "urgency": clocks.urgency(row.asked_at, row.due_at, timezone.now()),
         "local_due": _local(row),
         "waits": waiting.first(),
+        "write_back": WriteBack.objects.filter(pk=row.pk).first(),
         "history": _history(row),
     }
 

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from audit.models import AuditEvent, Outcome
 from audit.vocabulary import Action
 from portal.roles import Permission
+from tokens.marketing_cloud import errors as marketing_cloud_errors
 
 register = template.Library()
 
@@ -129,6 +130,20 @@ def badge(word: str, tone: str = "", icon: str = "") -> SafeString:
     """A badge: never colour alone."""
     sign = format_html('<span class="icon" aria-hidden="true">{}</span>', icon) if icon else ""
     return format_html('<span class="badge{}">{}{}</span>', f" badge--{tone}" if tone else "", sign, word)
+
+
+_TROUBLES: Final = {
+    "no_subscriber_key": "No subscriber key of this person is known here, and Marketing Cloud is told by key.",
+    "no_such_subscriber": "Marketing Cloud has no subscriber under any of their keys.",
+    "no_such_business_unit": "The business unit of the opt-out is not among those of the enterprise.",
+}
+
+
+@register.filter
+def trouble(code: str) -> str:
+    """Why Marketing Cloud could not be told, in words, by the code that was kept."""
+    known = getattr(marketing_cloud_errors, code, None)
+    return _TROUBLES.get(code) or " ".join((getattr(known, "__doc__", None) or code).split())
 
 
 @register.filter

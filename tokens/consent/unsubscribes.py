@@ -159,6 +159,15 @@ def end_lifted(opt_out: ConsentEvent, *, actor: Actor) -> None:
     _step(opt_out.pk, Action.UNSUBSCRIBE_CLOSED, change, actor=actor)
 
 
+def close_if_open(unsubscribe_id: uuid.UUID, *, actor: Actor) -> None:
+    """Close what has a proof and is open; what was closed meanwhile stays as it is."""
+
+    def change(row: Unsubscribe) -> dict[str, Any] | None:
+        return _closed(row, Proof(row.proof)) if row.state != State.CLOSED and row.proof else None
+
+    _step(unsubscribe_id, Action.UNSUBSCRIBE_CLOSED, change, actor=actor)
+
+
 def confirm(unsubscribe_id: uuid.UUID, *, reason: str, actor: Actor) -> Outcome:
     """Close it on a second person's word: that one approves what this one asks. Raises ApprovalError."""
     return perform_or_request(

@@ -21,6 +21,7 @@ from tokens.models.no_token_queue import (
     TokenChain,
 )
 from tokens.models.unsubscribes import Unsubscribe
+from tokens.models.write_backs import WriteBack
 
 __all__ = [
     "AccessPack",
@@ -55,4 +56,5 @@ __all__ = [
     "Suppression",
     "TokenChain",
     "Unsubscribe",
+    "WriteBack",
 ]

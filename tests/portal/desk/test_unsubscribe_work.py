@@ -21,7 +21,7 @@ from tests.tokens.cast import an_enterprise
 from tokens.consent import unsubscribes
 from tokens.consent.opt_outs import record_opt_out
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Mapping, Unsubscribe
+from tokens.models import ConsentEvent, Enterprise, Mapping, Unsubscribe, WriteBack
 
 WORK = "/admin/unsubscribes/open/"
 SEVERAL = f"{WORK}act/"
@@ -171,6 +171,22 @@ def test_who_may_act_elsewhere_only_may_not_act_here(acme: Enterprise) -> None:
     assert does(cast.browser_of(both), row, "take").status_code in (403, 404)
     cast.browser_of(both).post(SEVERAL, {"act": "take", "row": [str(row.pk)]})
     assert now(row).owner_id == ""
+
+
+# -- telling Marketing Cloud --------------------------------------------------------------------------------
+def test_why_marketing_cloud_could_not_be_told_is_said_and_can_be_tried_again(
+    olivia: Client, acme: Enterprise
+) -> None:
+    row = opened(acme)
+    sent = WriteBack.objects.create(
+        unsubscribe=row, enterprise=acme, state="dead", trouble="no_such_subscriber"
+    )
+    assert "no subscriber under any of their keys" in text(olivia.get(f"/admin/unsubscribes/{row.pk}/"))
+    does(olivia, row, "retry")
+    sent.refresh_from_db()
+    assert sent.state == "pending"
+    WriteBack.objects.update(trouble="MissingScope")
+    assert "lacks the scope" in text(olivia.get(f"/admin/unsubscribes/{row.pk}/"))
 
 
 # -- lifting ------------------------------------------------------------------------------------------------

@@ -1,0 +1,96 @@
+"""Rows of the outbox: how they come, who works one, and what comes of it. Every statement commits by itself."""
+
+import datetime
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import connection
+from django.utils import timezone
+
+from tokens.formats.kinds import Kind
+from tokens.models import WriteBack
+
+# Longer than the slowest exchange with all its patience.
+LEASE: Final = datetime.timedelta(minutes=10)
+FIRST_WAIT, LONGEST_WAIT = datetime.timedelta(seconds=30), datetime.timedelta(hours=1)
+State = WriteBack.State
+
+# Open e-mail unsubscribes of enterprises with a connection in use: one that is put to use finds the backlog.
+FILL: Final = """
+INSERT INTO tokens_writeback (unsubscribe_id, enterprise_id)
+SELECT row.event_id, row.enterprise_id
+FROM tokens_unsubscribe row JOIN tokens_consentevent event ON event.id = row.event_id
+WHERE row.state IN ('received', 'blocked') AND event.kind = %(email)s AND event.scope <> 'short-code'
+  AND EXISTS (
+    SELECT FROM tokens_connection connection
+    WHERE connection.enterprise_id = row.enterprise_id AND connection.in_use_since IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM tokens_writeback known WHERE known.unsubscribe_id = row.event_id)
+ORDER BY row.due_at
+LIMIT 1000
+ON CONFLICT DO NOTHING
+"""
+
+CLAIM: Final = """
+UPDATE tokens_writeback SET epoch = epoch + 1, tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+WHERE unsubscribe_id = (
+    SELECT unsubscribe_id FROM tokens_writeback
+    WHERE state = 'pending' AND next_try_at <= clock_timestamp()
+      AND (lease_until IS NULL OR lease_until < clock_timestamp())
+    ORDER BY next_try_at
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED)
+RETURNING unsubscribe_id, epoch, tries
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to say what came of a row, until somebody claims it anew."""
+
+    unsubscribe_id: uuid.UUID
+    epoch: int
+    tries: int
+
+
+def fill() -> int:
+    """Add a row for each open unsubscribe that Marketing Cloud can be told of; how many were added."""
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, {"email": Kind.EMAIL.value})
+        return int(cursor.rowcount)
+
+
+def claim() -> Claim | None:
+    """The row that waits longest, for ten minutes; None when none is due."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, {"lease": LEASE.total_seconds()})
+        row = cursor.fetchone()
+    return Claim(*row) if row else None
+
+
+def finish(claimed: Claim) -> None:
+    """It is done."""
+    _close(claimed, state=State.DONE, done_at=timezone.now(), trouble="")
+
+
+def try_later(claimed: Claim, trouble: str, *, wait: float | None = None) -> None:
+    """Try again after `wait` seconds, or twice as long as the last time, up to an hour, for as long as it takes."""
+    later = datetime.timedelta(seconds=wait) if wait else FIRST_WAIT * 2 ** min(claimed.tries - 1, 10)
+    _close(claimed, next_try_at=timezone.now() + min(later, LONGEST_WAIT), trouble=trouble[:64])
+
+
+def leave_to_people(claimed: Claim, trouble: str) -> None:
+    """Trying again would not help: a person looks at it."""
+    _close(claimed, state=State.DEAD, trouble=trouble[:64])
+
+
+def try_again(unsubscribe_id: uuid.UUID) -> bool:
+    """Somebody mended what was wrong: it is tried at once. Whether there was such a row."""
+    rows = WriteBack.objects.filter(pk=unsubscribe_id).exclude(state=State.DONE)
+    return bool(rows.update(state=State.PENDING, next_try_at=timezone.now()))
+
+
+def _close(claimed: Claim, **changes: object) -> None:
+    """A worker whose lease was taken over changes nothing."""
+    rows = WriteBack.objects.filter(pk=claimed.unsubscribe_id, epoch=claimed.epoch, state=State.PENDING)
+    rows.update(lease_until=None, **changes)

@@ -1,0 +1,18 @@
+"""Celery's part: tasks carry nothing, last seconds, and may be lost or delivered twice without harm."""
+
+from typing import Final
+
+from celery import shared_task
+from django.conf import settings
+
+from tokens.outages import while_the_database_answers
+from tokens.write_back import worker
+
+SWEEP: Final = "tokens.write_back.sweep"
+
+
+@shared_task(name=SWEEP)
+def sweep() -> None:
+    """Tell Marketing Cloud of the opt-outs that wait, for a few seconds."""
+    with while_the_database_answers():
+        worker.work(seconds=settings.BULK_TASK_SECONDS)

@@ -1,0 +1,124 @@
+"""Carries opt-outs by e-mail to Marketing Cloud: look, unsubscribe, read back. Done twice it changes nothing there.
+
+Each exchange enters the payload log before its result is used. What Marketing Cloud confirms becomes the proof of the
+unsubscribe, and what it reads back as unsubscribed closes it.
+"""
+
+import time
+from typing import Final
+
+import structlog
+
+from audit.trail import SYSTEM
+from tokens.connections.client import client_of, cloud
+from tokens.consent import unsubscribes
+from tokens.consent.blind import mapping_of
+from tokens.crypto.errors import CryptoError
+from tokens.errors import BadConnection, VaultError
+from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
+from tokens.marketing_cloud.errors import CallRefused, ObjectRefused, TooManyCalls
+from tokens.marketing_cloud.subscribers import Status
+from tokens.models import BusinessUnit, Connection, ConsentEvent, ContactMapping, Unsubscribe
+from tokens.write_back import outbox
+from tokens.write_back.outbox import Claim
+
+# What fails is tried again from the outbox, where a killed worker loses nothing.
+QUICKLY: Final = Patience(attempts=2, longest_wait=2, answer_within=30)
+REASON: Final = "Opt-out recorded in the token governance portal"
+Proof, State = Unsubscribe.Proof, Unsubscribe.State
+_log = structlog.get_logger(__name__)
+
+
+class Unknown(Exception):
+    """Marketing Cloud can't be asked about this person: `args[0]` is the code that people see."""
+
+
+def work(*, seconds: float) -> bool:
+    """Work rows of the outbox for about `seconds`; whether there may be more."""
+    outbox.fill()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        claimed = outbox.claim()
+        if claimed is None:
+            return False
+        carry_out(claimed)
+    return True
+
+
+def carry_out(claimed: Claim) -> None:
+    """Try one row, and note what came of it."""
+    row = Unsubscribe.objects.select_related("event", "event__enterprise").get(pk=claimed.unsubscribe_id)
+    try:
+        if row.state != State.CLOSED:
+            _tell(row)
+        outbox.finish(claimed)
+    except (ObjectRefused, CallRefused) as error:
+        _note(claimed, error)
+        outbox.leave_to_people(claimed, type(error).__name__)
+    except Unknown as unknown:
+        outbox.leave_to_people(claimed, unknown.args[0])
+    except TooManyCalls as error:
+        outbox.try_later(claimed, type(error).__name__, wait=error.retry_after)
+    except (MarketingCloudError, BadConnection, CryptoError, VaultError) as error:
+        _note(claimed, error)
+        outbox.try_later(claimed, type(error).__name__)
+
+
+def _tell(row: Unsubscribe) -> None:
+    links = _links(row.event)
+    keys = [link.contact.subscriber_key for link in links]
+    with _client(row.event, [link.pk for link in links]) as client:
+        known = client.subscribers.statuses(keys)
+        if not known:
+            raise Unknown("no_such_subscriber")
+        for key, status in known.items():
+            if status != Status.UNSUBSCRIBED:
+                _unsubscribe(client, row.event, key)
+        unsubscribes.prove(row.pk, Proof.WRITTEN_BACK)
+        if row.event.scope != ConsentEvent.Scope.ENTERPRISE:
+            return  # the status of one business unit can't be read; its answer is the proof
+        after = client.subscribers.statuses(keys)
+    if after and set(after.values()) == {Status.UNSUBSCRIBED}:
+        unsubscribes.prove(row.pk, Proof.READ_BACK)
+        unsubscribes.close_if_open(row.pk, actor=SYSTEM)
+
+
+def _unsubscribe(client: MarketingCloud, event: ConsentEvent, key: str) -> None:
+    if event.scope == ConsentEvent.Scope.ENTERPRISE:
+        client.subscribers.set_status(key, Status.UNSUBSCRIBED)
+    else:
+        client.subscribers.unsubscribe(key, reason=REASON)
+
+
+def _links(event: ConsentEvent) -> list[ContactMapping]:
+    """The contacts that hold the person's address, each a subscriber in Marketing Cloud."""
+    mapping = mapping_of(event)
+    links = mapping.links.select_related("contact").filter(contact__erased_at=None) if mapping else []
+    found = list(links)
+    if not found:
+        raise Unknown("no_subscriber_key")
+    return found
+
+
+def _client(event: ConsentEvent, links: list[int]) -> MarketingCloud:
+    """One that acts for the unit that is meant; for the whole enterprise any that is in use."""
+    if event.scope == ConsentEvent.Scope.BUSINESS_UNIT:
+        unit = BusinessUnit.objects.filter(enterprise=event.enterprise, mid=event.scope_id).first()
+        if unit is None:
+            raise Unknown("no_such_business_unit")
+        return cloud(unit, links=links, patience=QUICKLY)
+    in_use = Connection.objects.filter(enterprise=event.enterprise, in_use_since__isnull=False)
+    found = in_use.select_related("business_unit").order_by("business_unit_id").last()
+    if found is None:
+        raise BadConnection("no connection is in use")
+    mid = found.business_unit.mid if found.business_unit else None
+    return client_of(found, mid=mid, links=links, patience=QUICKLY)
+
+
+def _note(claimed: Claim, error: Exception) -> None:
+    _log.warning(
+        "write-back.failed",
+        unsubscribe=str(claimed.unsubscribe_id),
+        tries=claimed.tries,
+        code=type(error).__name__,
+    )

@@ -32,7 +32,8 @@ ON CONFLICT DO NOTHING
 """
 
 CLAIM: Final = """
-UPDATE tokens_writeback SET epoch = epoch + 1, tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+UPDATE tokens_writeback
+SET epoch = epoch + 1, tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE unsubscribe_id = (
     SELECT unsubscribe_id FROM tokens_writeback
     WHERE state = 'pending' AND next_try_at <= clock_timestamp()

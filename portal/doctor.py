@@ -4,19 +4,25 @@ A check is a row of CHECKS: a name, and a function that answers what troubles it
 raises is a finding itself.
 """
 
+import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from django.conf import settings
 from django.db import connections
+from django.utils import timezone
 
 from audit import evidence_rights
 from audit.seals import sequencer, status
 from audit.seals.errors import SealError
 from audit.seals.tree import StoredTree
 from portal import database_roles, health, sealing
+from tokens.connections.approval import has_passed
+from tokens.crypto.certificates import ends_at
+from tokens.models import Connection
 
+CERTIFICATE_NOTICE: Final = datetime.timedelta(days=30)
 # `mend` must be mended; `look` may be meant so.
 Level = Literal["ok", "look", "mend"]
 
@@ -127,6 +133,19 @@ def _of_readiness(check: Callable[[], str], mend: str) -> Check:
 
 
 # A new check is a row here.
+def connections_to_marketing_cloud() -> list[Trouble]:
+    """What is in use works, and goes on working: the last test passed, and no certificate is about to end."""
+    found = []
+    for one in Connection.objects.filter(in_use_since__isnull=False).order_by("name"):
+        if one.test and not has_passed(one):
+            says = f"the last test of the connection {one.name} failed"
+            found.append(Trouble(says, "its page says at which step, and what mends it"))
+        if one.certificate and ends_at(one.certificate) < timezone.now() + CERTIFICATE_NOTICE:
+            says = f"the certificate of the connection {one.name} ends on {ends_at(one.certificate):%d %B %Y}"
+            found.append(Trouble(says, "make a new key on its page, and upload the new certificate", "look"))
+    return found
+
+
 CHECKS: Final[dict[str, Check]] = {
     "database": _of_readiness(health.CHECKS["database"], "start it, or correct DATABASE_URL"),
     "migrations": _of_readiness(health.CHECKS["migrations"], "manage.py migrate"),
@@ -137,4 +156,5 @@ CHECKS: Final[dict[str, Check]] = {
     "signing key": signing_key,
     "head of the log": head,
     "seals": seals,
+    "connections to Marketing Cloud": connections_to_marketing_cloud,
 }

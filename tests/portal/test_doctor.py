@@ -1,5 +1,6 @@
 """`manage.py doctor` and `check --deploy` notice what is wrong, above all a role that could change evidence."""
 
+import datetime
 import json
 from io import StringIO
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from django.core import checks
 from django.core.management import call_command
 from django.db import connections
+from django.utils import timezone
 
 from audit import evidence_rights
 from audit.evidence_rights import EVIDENCE
@@ -16,6 +18,11 @@ from portal import database_roles, doctor, sealing
 from portal.checks import app_cannot_change_evidence
 from tests.audit.seals import cast
 from tests.conftest import OwnDatabase
+from tests.tokens.cast import IVAN, an_enterprise
+from tokens.connections.verbs import create_connection
+from tokens.crypto.certificates import LIFETIME
+from tokens.models import Connection
+from tokens.models.connections import GrantKind
 
 
 def examined() -> dict[str, list[dict[str, str]]]:
@@ -199,3 +206,30 @@ def test_a_database_that_is_away_is_no_error_of_the_settings(own_database: OwnDa
     connections["default"].settings_dict["NAME"] = "nowhere"
     [message] = app_cannot_change_evidence(None)
     assert message.level == checks.INFO
+
+
+@pytest.mark.django_db
+def test_a_connection_that_stopped_working_is_found_before_it_is_needed(time_machine: Any) -> None:
+    made = create_connection(
+        an_enterprise(),
+        name="Main package",
+        subdomain="mc" + "x" * 26,
+        client_id="c",
+        grant_kind=GrantKind.JWT,
+        subject="portal@example.com",
+        actor=IVAN,
+    )
+    assert doctor.connections_to_marketing_cloud() == []  # not in use, so it may be half set up
+    Connection.objects.update(
+        in_use_since=made.made_at, test=[{"step": "Token", "state": "failed", "said": "x"}]
+    )
+    [failed] = doctor.connections_to_marketing_cloud()
+    assert (failed.level, failed.says) == ("mend", "the last test of the connection Main package failed")
+    Connection.objects.update(test=[{"step": "Token", "state": "passed", "said": "x"}])
+    assert doctor.connections_to_marketing_cloud() == []
+    time_machine.move_to(timezone.now() + LIFETIME - datetime.timedelta(days=29))
+    [ends] = doctor.connections_to_marketing_cloud()
+    assert (ends.level, "the certificate of the connection Main package ends on" in ends.says) == (
+        "look",
+        True,
+    )

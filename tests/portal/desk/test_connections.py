@@ -9,7 +9,11 @@ from django.test import Client
 
 from audit.models import ApprovalRequest, PayloadEntry
 from portal.simulator import Simulator, World, running
-from tokens.models import Connection, Enterprise
+from tests.tokens.cast import IVAN
+from tokens.connections.client import client_of
+from tokens.connections.walk import IMPATIENT
+from tokens.dossier import packs
+from tokens.models import Connection, ContactMapping, Enterprise, Mapping
 
 NEW = "/admin/connections/new/"
 
@@ -140,3 +144,22 @@ def test_a_change_that_leads_elsewhere_says_that_it_is_out_of_use(
 def test_nobody_connects_another_enterprise(ines: Client, rival: Enterprise, simulator: Simulator) -> None:
     assert "Select a valid choice" in text(ines.post(NEW, sent(rival, simulator)))
     assert not Connection.objects.exists()
+
+
+def test_an_exchange_about_a_person_stands_on_their_timeline_and_in_their_pack(
+    ines: Client, olivia: Client, acme: Enterprise, ana: Mapping, simulator: Simulator
+) -> None:
+    ines.post(NEW, sent(acme, simulator))
+    made = Connection.objects.select_related("enterprise", "business_unit").get()
+    link = ContactMapping.objects.get(mapping=ana)
+    with client_of(made, mid=None, links=[link.pk], patience=IMPATIENT) as cloud:
+        cloud.subscribers.statuses(["SUB-1"])
+    entry = PayloadEntry.objects.get(api="cloud-soap")
+    page = text(olivia.get(f"/admin/people/{ana.pk}/"))
+    assert f"/admin/log/{entry.pk}/" in page
+    assert "Marketing Cloud: SOAP" in page
+    pack = packs.make(ana, case="DSAR-1", actor=IVAN)
+    answer = olivia.post(f"/admin/people/{ana.pk}/pack/{pack.pk}/", {"form": "json"})
+    assert (
+        str(entry.pk) in b"".join(answer.streaming_content if answer.streaming else [answer.content]).decode()
+    )

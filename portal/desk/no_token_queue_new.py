@@ -60,7 +60,7 @@ class ColumnsForm(forms.Form):
     zone = forms.ChoiceField(
         label="Dates are of",
         choices=dates.ZONES,
-        help_text="[assumed] UTC: should they be of another zone, a due date comes too early and never too late.",
+        help_text="[assumed] UTC: should they be of the Americas, due dates come hours too early, never too late.",
     )
     region = forms.CharField(
         label="Country of numbers without one",

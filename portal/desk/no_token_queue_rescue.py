@@ -19,7 +19,7 @@ from tokens.no_token_queue.following import ladder_of, open_chains
 
 _SHOWN: Final = 100
 WHY: Final = {
-    "gap": "in an extract, and no call for this number is in our log: it never reached us",
+    "gap": "in an extract, and no call for this number is in our log: it never reached us, or the database was away",
     "missing": "no try is left, and no extract since then has it",
     "no_event": "called an opt-out, and no consent event stands behind it: raise an alarm",
 }

@@ -16,6 +16,7 @@ from portal.reveals.revealing import Why, reveal
 from portal.reveals.subjects import value_of
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.browser.queue_scene import queue_pages
 from tests.portal import retaining
 from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
@@ -40,6 +41,8 @@ DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
     "/admin/unsubscribes/open/",
+    "/admin/no-token-queue/", "/admin/no-token-queue/new/", "/admin/no-token-queue/lines/", "/admin/rescue/",
+    "/admin/no-token-queue/extracts/", "/admin/no-token-queue/reconciliation/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
     "/admin/enterprises/new/", "/admin/password_change/", "/api/docs/", "/admin/approvals/",
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
@@ -140,6 +143,7 @@ def with_data(acme: Enterprise) -> list[str]:
     walk_through(connection, actor=SYSTEM)
     copy = retaining.a_scene(acme)
     return [
+        *queue_pages(acme, caller),
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",
         f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
         f"/admin/reveals/{broken.pk}/review/", "/admin/retention/", f"/admin/log/{copy}/",

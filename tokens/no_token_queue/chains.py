@@ -155,14 +155,13 @@ def tries_of(enterprise: Enterprise, entry: PayloadEntry) -> list[Try]:
     ]
 
 
-def digest_of(enterprise: Enterprise, kind: Kind | None, value: str) -> bytes:
+def digest_of(enterprise: Enterprise, kind: Kind, value: str) -> bytes:
     """How chains know a value: its blind index, or a keyed digest of what is no valid value."""
-    if kind is not None:
-        try:
-            return keyring(enterprise.pk).blind_index(kind, normalise(kind, value))
-        except InvalidValue:
-            pass
-    return digests.mark(keyring(enterprise.pk), "value", value).digest
+    ring = keyring(enterprise.pk)
+    try:
+        return ring.blind_index(kind, normalise(kind, value))
+    except InvalidValue:
+        return digests.mark(ring, "value", value).digest
 
 
 def _entries(enterprise: Enterprise, since: datetime.datetime, at_most: int | None) -> Iterable[PayloadEntry]:
@@ -185,10 +184,10 @@ def _items(body: bytes) -> list[dict[str, Any]] | None:
 
 def _try(enterprise: Enterprise, entry: PayloadEntry, item: dict[str, Any], reason: str) -> Try:
     value, code = str(item.get("tokenValue", "")), str(item.get("privateCode", "") or "")
-    kind = Kind.from_wire(str(item.get("tokenType", "")))
-    shown = mask(kind or (Kind.EMAIL if "@" in value else Kind.MOBILE), value)
+    # Of another tokenType it is still somebody's number or address.
+    kind = Kind.from_wire(str(item.get("tokenType", ""))) or (Kind.EMAIL if "@" in value else Kind.MOBILE)
     return Try(
-        entry.pk, entry.at, digest_of(enterprise, kind, value), kind, shown,
+        entry.pk, entry.at, digest_of(enterprise, kind, value), kind, mask(kind, value),
         code if code.isdigit() and len(code) <= 6 else "", str(reason),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from portal import exit_codes
 from portal.command_line import choose_enterprise, operator
 from tokens.models import Enterprise, QueueBadLine, QueueExtract
-from tokens.no_token_queue import dates, extracts, recipes
+from tokens.no_token_queue import dates, extracts, recipes, reconcile
 from tokens.no_token_queue.errors import BadExtract, BadRecipe, QueueError
 from tokens.no_token_queue.faults import hint_of
 from tokens.no_token_queue.reading import ENCODINGS
@@ -35,6 +35,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         self._add_import(verbs)
+        words = "compare the extracts with our own log: 0 unexplained, or exit code 8 and their names, masked"
+        books = verbs.add_parser("reconcile", help=words, description=words)
+        books.add_argument("--enterprise", metavar="EID", help="may be left out while there is only one")
+        books.add_argument("--json", action="store_true", help="print JSON on stdout")
 
     def _add_import(self, verbs: Any) -> None:
         words = "take the lines of extracts over; keywords block at once, loading twice is once"
@@ -94,6 +98,19 @@ class Command(BaseCommand):
                 break
             time.sleep(watch)
         sys.exit(worst)
+
+    def _reconcile(self, *, enterprise: str | None, **options: Any) -> None:
+        kept = reconcile.reconcile(choose_enterprise(enterprise), actor=operator())
+        if options["json"]:
+            facts = {"unexplained": kept.unexplained_count, "counts": kept.counts, "named": kept.unexplained}
+            until = kept.until.isoformat() if kept.until else None
+            self.stdout.write(json.dumps(facts | {"until": until}))
+        else:
+            self.stdout.write(f"{kept.unexplained_count} unexplained")
+            for one in kept.unexplained:
+                self.stdout.write(f"{one['why']:<10} {one['masked']:<16} {one['at'][:16]}  {one['id']}")
+        self._say("Next: explain what you know at /admin/no-token-queue/reconciliation/")
+        sys.exit(exit_codes.RECONCILIATION_MISMATCH if kept.unexplained_count else exit_codes.DONE)
 
     def _take(
         self, file: Path, enterprise: Enterprise, given: Reading | None, *, goes_on: bool, **options: Any

@@ -21,12 +21,12 @@ from tokens.models import ConsentEvent, Enterprise, ExtractRecipe, QueueBadLine,
 from tokens.no_token_queue import recipes
 
 QUEUE = "/admin/no-token-queue/"
-STATED = {"extracted_at": "2026-11-20T18:00", "encoding": "", "delimiter": ""}
+STATED = {"extracted_at": "2024-11-20T18:00", "encoding": "", "delimiter": ""}
 MAPPED = {
     "holds-0": "number", "holds-1": "code", "holds-2": "text", "holds-3": "received", "order": "mdy", "zone": "UTC",
     "region": "", "name": "daily",
 }  # fmt: skip
-LINE = ("hello", "46356", "STOP", "11/20/2026")
+LINE = ("hello", "46356", "STOP", "11/20/2024")
 
 
 def text(response: Any) -> str:
@@ -61,7 +61,7 @@ def test_an_extract_is_mapped_once_and_the_next_one_needs_no_question(
     assert "2 lines: 2 new, 0 known, 1 blocked by a keyword." in done
     token = caller.get_token(api_cast.want(ANA)).json()["tokens"][0]["token"]
     assert caller.resolve(api_cast.ask(token)).json()["resolvedTokens"] == []
-    again = text(send(olivia, acme, csv_of(POLITE, STOP), extracted_at="2026-11-20T19:00"))
+    again = text(send(olivia, acme, csv_of(POLITE, STOP), extracted_at="2024-11-20T19:00"))
     assert "2 lines: 0 new, 2 known, 0 blocked" in again
     assert ExtractRecipe.objects.get().name == "daily"
 
@@ -71,7 +71,7 @@ def test_an_extract_is_mapped_once_and_the_next_one_needs_no_question(
     [
         (b"", {}, "empty"),
         (b"\x1f\x8bpacked", {}, "neither text nor an XLSX workbook"),
-        (csv_of(STOP), {"extracted_at": "2031-01-01T00:00"}, "in the future"),
+        (csv_of(STOP), {"extracted_at": "2099-01-01T00:00"}, "in the future"),
         (csv_of(STOP), {"extracted_at": ""}, "This field is required"),
     ],
 )
@@ -139,7 +139,7 @@ def test_what_is_said_to_be_an_opt_out_blocks_with_the_messages_own_time(
     imported(acme, csv_of(POLITE, ORDER))
     assert "Recorded for 1 message" in decide(olivia, message(), said="opt-out")
     event = ConsentEvent.objects.get()
-    assert event.occurred_at == datetime.datetime(2026, 11, 20, 14, 6, tzinfo=datetime.UTC)
+    assert event.occurred_at == datetime.datetime(2024, 11, 20, 14, 6, tzinfo=datetime.UTC)
     assert (message().state, message().consent_event) == ("opt-out", event.pk)
     assert message(CLO).state == "waiting"
     assert AuditEvent.objects.get(action=Action.QUEUE_DECIDED).details["said"] == "opt-out"
@@ -191,7 +191,7 @@ def test_a_reason_that_names_a_person_is_refused(olivia: Client, acme: Enterpris
 
 
 def test_many_are_decided_at_once_and_each_leaves_its_event(olivia: Client, acme: Enterprise) -> None:
-    rows = [(f"4477009{n:05}", "1", "what is this?", "11/20/2026") for n in range(5)]
+    rows = [(f"4477009{n:05}", "1", "what is this?", "11/20/2024") for n in range(5)]
     imported(acme, csv_of(*rows))
     decide(olivia, *QueueMessage.objects.all(), said="not-opt-out", reason="a question")
     assert AuditEvent.objects.filter(action=Action.QUEUE_DECIDED).count() == 5
@@ -226,7 +226,7 @@ def test_keywords_of_ones_own_block_from_then_on(olivia: Client, acme: Enterpris
     address = f"{QUEUE}settings/{acme.pk}/"
     prefilled = re.findall(r'name="(stale_after_hours|ladder)" value="([^"]+)"', text(olivia.get(address)))
     olivia.post(address, dict(prefilled) | {"languages": ["en"], "keywords": "enough!"})
-    imported(acme, csv_of((ANA, "1", "Enough", "11/20/2026")))
+    imported(acme, csv_of((ANA, "1", "Enough", "11/20/2024")))
     assert message(ANA).state == "blocked"
     assert "whole seconds" in text(olivia.post(address, dict(prefilled) | {"ladder": "soon"}))
 

@@ -212,7 +212,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         actor=SYSTEM,
     )
     export = requests.ask(acme, what=Export.What.LOG, form=Export.Form.CSV, only={}, case="C-1", actor=SYSTEM)
-    queue = imported(acme, csv_of(POLITE, ("hello", "1", "STOP", "11/20/2026")))
+    queue = imported(acme, csv_of(POLITE, ("hello", "1", "STOP", "11/20/2024")))
     known = {
         "<uuid:approval_id>": asked.pk,
         "<uuid:grant_id>": uuid.uuid4(),

@@ -18,11 +18,11 @@ ANA, BEN, CLO = "447700900123", "447700900456", "13175550101"
 READING = Reading(
     columns={"number": "MobileNumber", "code": "ShortCode", "text": "MessageText", "received": "ReceivedDate"}
 )
-YESTERDAY = datetime.datetime(2026, 11, 20, 18, 0, tzinfo=datetime.UTC)
+YESTERDAY = datetime.datetime(2024, 11, 20, 18, 0, tzinfo=datetime.UTC)
 
-STOP = (ANA, "46356", "STOP", "11/20/2026 2:05:00 PM")
-POLITE = (BEN, "46356", "please no more of this, Jane", "11/20/2026 2:06:00 PM")
-ORDER = (CLO, "46356", "please cancel my order 4711", "11/20/2026 2:07:00 PM")
+STOP = (ANA, "46356", "STOP", "11/20/2024 2:05:00 PM")
+POLITE = (BEN, "46356", "please no more of this, Jane", "11/20/2024 2:06:00 PM")
+ORDER = (CLO, "46356", "please cancel my order 4711", "11/20/2024 2:07:00 PM")
 
 
 def csv_of(*rows: Sequence[str], header: Sequence[str] = HEADER, delimiter: str = ",") -> bytes:

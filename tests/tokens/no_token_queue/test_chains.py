@@ -23,7 +23,7 @@ from tokens.no_token_queue.chains import GRACE, Chain, Ladder, Try, group
 from tokens.no_token_queue.following import follow, open_chains
 
 LADDER = Ladder((5, 30, 60, 120))
-START = datetime.datetime(2026, 11, 20, 14, 0, tzinfo=datetime.UTC)
+START = datetime.datetime(2024, 11, 20, 14, 0, tzinfo=datetime.UTC)
 HOURS = datetime.timedelta(hours=2)
 End = TokenChain.End
 

@@ -46,6 +46,8 @@ def _window(visit: Visit) -> dict[str, Any]:
     return {
         "lines": sorted(lines, key=lambda line: line["chain"].ends_at)[:_SHOWN],
         "unread": mending.refused_unread(visit.enterprise_ids, now - longest) if longest else [],
+        # They belong to no enterprise, so only who sees all of them is told.
+        "strangers": mending.of_strangers(now) if visit.everywhere else 0,
         "several": len(visit.enterprises) > 1,
         "now": now,
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from audit.models import Api, Outcome, PayloadEntry
+from audit.models import Api, Outcome, PayloadEntry, RefusalCount
 from audit.partitions import first_id_at
 from tokens.formats.reasons import Reason
 from tokens.log.recording import Anomaly
@@ -78,6 +78,13 @@ class Unread:
     def mend(self) -> str:
         """What to do about it."""
         return _REFUSED.get(self.error, "Look at these calls in the log.")
+
+
+def of_strangers(since: datetime) -> int:
+    """Refused calls of Get Token by callers that could not be named, in the hours since then: of no enterprise."""
+    hour = since.replace(minute=0, second=0, microsecond=0)
+    rows = RefusalCount.objects.filter(api=Api.GET_TOKEN, hour__gte=hour)
+    return sum(rows.values_list("count", flat=True))
 
 
 def refused_unread(

@@ -267,6 +267,16 @@ def test_the_rescue_window_counts_down_and_says_what_to_mend(
     assert "Nobody is waiting for a token" in text(ines.get("/admin/rescue/live/"))
 
 
+def test_calls_that_nobody_could_name_are_told_to_who_sees_everything(
+    ines: Client, acme: Enterprise, caller: api_cast.MarketingCloud
+) -> None:
+    wrong = {"Authorization": api_cast.basic("nobody", "an old secret")}
+    assert caller.get_token(api_cast.want(ANA), headers=wrong).status_code == 401
+    everywhere = cast.browser_of(cast.somebody(Role.INTEGRATION_ADMIN, name="ivo"))
+    assert "1 call of Get Token in this hour" in text(everywhere.get("/admin/rescue/"))
+    assert "in this hour" not in text(ines.get("/admin/rescue/"))
+
+
 def test_another_enterprise_sees_nobody_in_the_window(
     acme: Enterprise, rival: Enterprise, failing: api_cast.MarketingCloud
 ) -> None:

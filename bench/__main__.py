@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from bench import bulk, fixture, floor, load, seals, servers, setup, workload
+from bench import bulk, fixture, floor, load, seals, servers, setup, timeline, workload
 from bench.fixture import Fixture
 from bench.report import Report, Target
 from bench.rounds import Rounds, Subject
@@ -42,7 +42,13 @@ def arguments() -> argparse.Namespace:
         default=int(os.environ.get("BENCH_SEAL_LEAVES", "1000000")),
         help="entries of the log that is verified",
     )
-    parser.add_argument("--only", choices=["api", "bulk", "seals"], help="measure one of them")
+    parser.add_argument(
+        "--timeline-entries",
+        type=int,
+        default=100_000,
+        help="entries of the log that timelines are read from",
+    )
+    parser.add_argument("--only", choices=["api", "bulk", "seals", "timeline"], help="measure one of them")
     parser.add_argument("--fresh", action="store_true", help="load the rows again")
     return parser.parse_args()
 
@@ -70,6 +76,8 @@ def main() -> int:
                 rounds=options.rounds,
                 leaves=options.seal_leaves,
             )
+        if options.only in {None, "timeline"}:
+            timeline.measure(report, found, urls, options.timeline_entries)
     return verdict(report, vars(options))
 
 

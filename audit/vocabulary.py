@@ -75,6 +75,7 @@ class Action(models.TextChoices):
     CALLBACK_VERIFIED = "callback.verified", "answered the handshake of event notifications"
 
     OPTED_OUT = "consent.opted-out", "recorded an opt-out"
+    CLOUD_EVENT_UNMATCHED = "cloud-event.unmatched", "told of an unsubscribe under a token that is not ours"
     OPTED_IN = "consent.opted-in", "recorded an opt-in"
 
     UNSUBSCRIBE_TAKEN = "unsubscribe.taken", "took on an unsubscribe"

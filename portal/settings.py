@@ -139,6 +139,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 15.0,
         "options": {"expires": 15.0},
     },
+    "work events of Marketing Cloud": {
+        "task": "tokens.connections.work_events",
+        "schedule": BULK_SWEEP_SECONDS,
+        "options": {"expires": BULK_SWEEP_SECONDS},
+    },
     "follow tries that gave no token": {
         "task": "tokens.no_token_queue.follow",
         "schedule": 60.0,

@@ -2,8 +2,16 @@
 
 from celery import shared_task
 
-from tokens.connections import callbacks
+from tokens.connections import callbacks, hearing
 from tokens.outages import while_the_database_answers
+
+
+@shared_task(name="tokens.connections.work_events")
+def work_events() -> None:
+    """Turn the unsubscribes that Marketing Cloud told us of into opt-outs."""
+    with while_the_database_answers():
+        while hearing.work_events() == hearing.AT_ONCE:
+            pass
 
 
 @shared_task(name="tokens.connections.answer_handshakes")

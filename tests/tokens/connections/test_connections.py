@@ -155,7 +155,8 @@ def test_in_a_sandbox_one_person_is_enough(simulator: Simulator) -> None:
         actor=IVAN,
     )
     test_connection(made, actor=IVAN)
-    assert approval.use(reread(made), reason="", actor=IVAN).waits_for is None
+    ines = asking.actor(desk.somebody(Role.INTEGRATION_ADMIN, enterprise=sandbox))
+    assert approval.use(reread(made), reason="", actor=ines).waits_for is None
     assert reread(made).in_use_since is not None
 
 

@@ -81,7 +81,7 @@ class GetToken(Endpoint):
                 items_answered=len(batch.issued),
                 response_bytes=len(reply.content),
                 links=sorted({primary.link_id for primary in batch.primaries.values()}),
-                blind_indexes=unanswered(call, asked.token_values, items),
+                blind_indexes=unanswered(call, asked.token_values, items, batch.without),
             )
             if batch.minted:
                 budgets.note_minted(call, batch.minted)
@@ -96,6 +96,7 @@ class Batch:
     issued: list[Issued]
     held: list[tuple[Wanted, Held]]
     primaries: dict[int, Primary]
+    without: list[Wanted]  # valid, and no token was free
     residue: Residue = field(default_factory=Residue)
 
     @property
@@ -127,7 +128,8 @@ def issue(call: Call, items: Sequence[tuple[int, GetTokenItem]], mint: Mint) -> 
         Issued(item.token_request_id, one.token, primaries[one.mapping_id].subscriber_key)
         for item, _, one in held
     ]
-    return Batch(issued, [(want, one) for _, want, one in held], primaries)
+    without = [want for (*_, want), one in zip(wanted, minted, strict=True) if one is None]
+    return Batch(issued, [(want, one) for _, want, one in held], primaries, without)
 
 
 def wanted_of(
@@ -189,10 +191,13 @@ def stored_spellings(call: Call, mapping_ids: list[int]) -> dict[str, int]:
 
 
 def unanswered(
-    call: Call, asked: Sequence[GetTokenItem], items: Sequence[tuple[int, GetTokenItem]]
+    call: Call,
+    asked: Sequence[GetTokenItem],
+    items: Sequence[tuple[int, GetTokenItem]],
+    without: Sequence[Wanted],
 ) -> list[bytes]:
-    """Blind indexes of valid values that got no token because their request id was taken by an earlier item."""
-    if len(items) == len(asked):
+    """Blind indexes of valid values that got no token: their request id was taken before, or no token was free."""
+    if len(items) == len(asked) and not without:
         return []
     ring = keyring(call.proven.enterprise_id)
     answered = {index for index, _ in items}
@@ -201,7 +206,8 @@ def unanswered(
         for index, item in enumerate(asked)
         if index not in answered
     ]
-    return list({ring.blind_index(want.kind, want.normalised): None for want in passed if want is not None})
+    left_out = [*without, *(want for want in passed if want is not None)]
+    return list({ring.blind_index(want.kind, want.normalised): None for want in left_out})
 
 
 def what_of_item(item: GetTokenItem) -> object:

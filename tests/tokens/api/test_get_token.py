@@ -5,6 +5,8 @@ import pytest
 from audit.models import AuditEvent, Outcome
 from audit.vocabulary import Action
 from tests.tokens.api.cast import MarketingCloud, ask, entry_of, want
+from tokens.crypto.keyring import keyring
+from tokens.formats.kinds import Kind
 from tokens.models import BudgetUse, ContactMapping, Enterprise, Mapping
 from tokens.models.mappings import State
 
@@ -136,6 +138,9 @@ def test_a_country_without_free_tokens_stops_only_its_own_numbers(
     response = caller.get_token(want("447700900123", "a"), want("ana@mail.example", "b"))
     assert [token["tokenRequestId"] for token in response.json()["tokens"]] == ["b"]
     assert entry_of(response).anomalies == [[0, "no_free_token"]]
+    # Who got none is found all the same: everything that touched a person is.
+    index = keyring(enterprise.pk).blind_index(Kind.MOBILE, "447700900123")
+    assert list(map(bytes, entry_of(response).blind_indexes)) == [index]
 
 
 @pytest.mark.parametrize("sent", ["ana@mail.example", "Ana@Mail.Example"])

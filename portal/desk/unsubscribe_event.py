@@ -202,6 +202,7 @@ def _context(found: ConsentEvent, visit: Visit) -> dict[str, Any]:
         "mapping": mapping,
         "masked": masked(mapping) if mapping else "",
         "now": timezone.now(),
+        "me": visit.actor.id,
         "in_force": found.pk in {one.pk for one in opt_ins.state_of_person(found).opt_outs},
         "may_unsubscribe": visit.may(Permission.UNSUBSCRIBE, found.enterprise_id),
         "may_act": row is not None

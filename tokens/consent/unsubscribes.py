@@ -69,10 +69,16 @@ def take(unsubscribe_id: uuid.UUID, *, actor: Actor) -> Unsubscribe:
 
 
 def written_by_hand(unsubscribe_id: uuid.UUID, *, actor: Actor) -> Unsubscribe:
-    """Say that one did it in Marketing Cloud oneself: no proof yet, a second person confirms. Raises BadStep."""
+    """Say that one did it in Marketing Cloud oneself, or looked and it was done: a second person must confirm it.
+
+    Raises BadStep.
+    """
 
     def change(row: Unsubscribe) -> dict[str, Any]:
-        _refuse_if(row.state not in _BEFORE_WRITTEN, f"it is {row.get_state_display()} already")
+        by_another = row.state == State.WRITTEN and not row.proof and row.written_by_id != actor.id
+        _refuse_if(
+            row.state not in _BEFORE_WRITTEN and not by_another, f"it is {row.get_state_display()} already"
+        )
         before, row.state, row.written_by_id = row.state, State.WRITTEN, actor.id
         return {"before": before, "after": row.state, "how": "by hand"}
 
@@ -169,7 +175,12 @@ def close_if_open(unsubscribe_id: uuid.UUID, *, actor: Actor) -> None:
 
 
 def confirm(unsubscribe_id: uuid.UUID, *, reason: str, actor: Actor) -> Outcome:
-    """Close it on a second person's word: that one approves what this one asks. Raises ApprovalError."""
+    """Close it on a second person's word: who did it asks, so who approves is another.
+
+    Raises BadStep and ApprovalError.
+    """
+    row = Unsubscribe.objects.get(pk=unsubscribe_id)
+    _refuse_if(row.state == State.WRITTEN and row.written_by_id != actor.id, "somebody else did it: they ask")
     return perform_or_request(
         ApprovedAct.CONFIRM_UNSUBSCRIBE, {"unsubscribe": str(unsubscribe_id)}, reason=reason, actor=actor
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
-from tests.tokens.cast import ANA, OLGA, an_enterprise
+from tests.tokens.cast import ANA, IVAN, OLGA, an_enterprise
 from tokens.consent import clocks, unsubscribes
 from tokens.consent.opt_outs import record_opt_out
 from tokens.enterprises import change_enterprise
@@ -137,6 +137,19 @@ def test_what_is_closed_stays_as_it_is(acme: Enterprise, step: Callable[[Unsubsc
     with pytest.raises(BadStep):
         step(row)
     assert (now(row).closed_at, events_of(row)) == (closed.closed_at, told)
+
+
+def test_who_did_it_asks_so_that_who_confirms_is_another(acme: Enterprise) -> None:
+    row = opened(acme)
+    unsubscribes.written_by_hand(row.pk, actor=OLGA)
+    with pytest.raises(BadStep, match="somebody else did it"):
+        unsubscribes.confirm(row.pk, reason="seen", actor=IVAN)
+    unsubscribes.written_by_hand(row.pk, actor=IVAN)  # Olga left: Ivan looked himself
+    assert now(row).written_by_id == IVAN.id
+    with pytest.raises(BadStep, match="somebody else did it"):
+        unsubscribes.confirm(row.pk, reason="seen", actor=OLGA)
+    with pytest.raises(BadStep, match="already"):
+        unsubscribes.written_by_hand(row.pk, actor=IVAN)
 
 
 # -- its clock ----------------------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ class PayloadEntry(models.Model):
         return f"{self.api} {self.id}"
 
 
+ALARMS = models.Q(action__startswith="alarm.")
 REVEALS = models.Q(action=Action.REVEALED.value)
 RETENTION = models.Q(
     action__in=[
@@ -140,6 +141,7 @@ class AuditEvent(models.Model):
             # Who saw whom: all of it newest first, and what one person revealed lately.
             models.Index(fields=["-id"], condition=REVEALS, name="reveal_by_id"),
             models.Index(fields=["actor_id", "-id"], condition=REVEALS, name="reveal_by_actor"),
+            models.Index(fields=["id"], condition=ALARMS, name="alarm_by_id"),
             # What was dropped: a few rows among millions, asked for by pages, keys and verifiers.
             models.Index(fields=["-id"], condition=RETENTION, name="retention_by_id"),
         ]

@@ -9,6 +9,7 @@ app = Celery("portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(
     [
+        "portal",
         "tokens.bulk",
         "tokens.connections",
         "tokens.consent",

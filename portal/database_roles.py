@@ -78,6 +78,7 @@ NARROWER = {
     "tokens_bulkreject": "SELECT, INSERT",
     "portal_breakglass": f"SELECT, INSERT, UPDATE ({REVIEW_CHANGES})",
     "portal_revealgrant": "SELECT, INSERT, UPDATE (opened_at)",
+    "portal_alarmnotice": "SELECT, INSERT",
     "portal_setuplink": "SELECT, INSERT, UPDATE (used_at, used_from)",
     "tokens_export": f"SELECT, INSERT, UPDATE ({EXPORT_CHANGES})",
     "tokens_exportslice": "SELECT, INSERT, UPDATE (sealed)",

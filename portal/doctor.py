@@ -17,7 +17,7 @@ from audit import evidence_rights
 from audit.seals import sequencer, status
 from audit.seals.errors import SealError
 from audit.seals.tree import StoredTree
-from portal import database_roles, health, sealing
+from portal import alarms, database_roles, health, sealing
 from tokens.connections.approval import has_passed
 from tokens.crypto.certificates import ends_at
 from tokens.models import Connection
@@ -146,6 +146,14 @@ def connections_to_marketing_cloud() -> list[Trouble]:
     return found
 
 
+def alarms_reach_people() -> list[Trouble]:
+    """Somebody is told of alarms."""
+    if settings.PRODUCTION and not alarms.channels():
+        says = "nobody is told of alarms: they stand in the event trail only"
+        return [Trouble(says, "ALARM_EMAILS with EMAIL_URL, or ALARM_WEBHOOK; then manage.py alarms", "look")]
+    return []
+
+
 CHECKS: Final[dict[str, Check]] = {
     "database": _of_readiness(health.CHECKS["database"], "start it, or correct DATABASE_URL"),
     "migrations": _of_readiness(health.CHECKS["migrations"], "manage.py migrate"),
@@ -156,5 +164,6 @@ CHECKS: Final[dict[str, Check]] = {
     "signing key": signing_key,
     "head of the log": head,
     "seals": seals,
+    "alarms": alarms_reach_people,
     "connections to Marketing Cloud": connections_to_marketing_cloud,
 }

@@ -40,6 +40,25 @@ class Environment(environ.FileAwareEnv):
             self._refuse_database(variable)
         return config
 
+    def mail_server(self, variable: str) -> dict[str, Any]:
+        """Django's settings of the mail server that a URL names; none without it."""
+        url = self.str(variable, default="")
+        if not url:
+            return {}
+        # Checked here first: django-environ would show the URL, password and all, in a traceback.
+        if not url.startswith(("smtp://", "smtp+tls://", "smtp+ssl://")):
+            self._refuse_mail(variable)
+        try:
+            return dict(self.email_url_config(url))
+        except (ValueError, KeyError):
+            self._refuse_mail(variable)
+
+    def _refuse_mail(self, variable: str) -> NoReturn:
+        refuse(
+            f"{variable} names no mail server",
+            "give smtp+tls://user:password@host:587, smtp+ssl:// or smtp://",
+        )
+
     def networks(self, variable: str, *, words: frozenset[str]) -> list[str]:
         """CIDRs, or one of a few words, separated by commas."""
         entries: list[str] = [entry.strip() for entry in self.list(variable, default=[])]

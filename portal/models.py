@@ -105,6 +105,22 @@ class BreakGlass(models.Model):
         return f"break-glass {self.id}"
 
 
+class AlarmNotice(models.Model):
+    """An alarm was told on a channel (portal.alarms)."""
+
+    event_id = models.UUIDField()
+    channel = models.CharField(max_length=16)
+    told_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["event_id", "channel"], name="told_once_on_each_channel"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.event_id}"
+
+
 class RevealGrant(models.Model):
     """Several clear values that one person may open once (docs/reveals.md), as a second person approved it."""
 

@@ -144,6 +144,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },
+    "tell alarms": {
+        "task": "portal.tell_alarms",
+        "schedule": 30.0,
+        "options": {"expires": 30.0},
+    },
     "follow tries that gave no token": {
         "task": "tokens.no_token_queue.follow",
         "schedule": 60.0,
@@ -275,6 +280,13 @@ SOCIALACCOUNT_ADAPTER = "portal.providers.SocialAdapter"
 SOCIALACCOUNT_STORE_TOKENS = False
 MFA_ADAPTER = "portal.second_factor.sealing.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+
+# --- alarms --------------------------------------------------------------------------------------------------
+ALARM_EMAILS = env.list("ALARM_EMAILS", default=[])
+ALARM_FROM = env.str("ALARM_FROM", default="token-portal@localhost")
+ALARM_WEBHOOK = env.str("ALARM_WEBHOOK", default="")
+EMAIL_TIMEOUT = 10
+vars().update(env.mail_server("EMAIL_URL"))
 
 # --- uploads -----------------------------------------------------------------------------------------------
 # The only handler: a file is sealed block by block as it arrives, and only where one is expected.

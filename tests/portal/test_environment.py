@@ -71,3 +71,17 @@ def test_what_is_no_postgresql_url_is_refused_without_a_part_of_it(
     with pytest.raises(SystemExit, match="2"):
         env.postgres("DATABASE_URL", url)
     assert refusal(capsys).startswith("DATABASE_URL is not a postgresql:// URL: give ")
+
+
+@pytest.mark.parametrize(
+    "url", ["smpt://user:hunter2@mail.example", "hunter2", "smtp://user:hunter2@mail.example:port"]
+)
+def test_what_names_no_mail_server_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", url)
+    with pytest.raises(SystemExit):
+        Environment().mail_server("EMAIL_URL")
+    said = capsys.readouterr().err
+    assert "EMAIL_URL names no mail server" in said
+    assert "hunter2" not in said

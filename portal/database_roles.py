@@ -72,7 +72,7 @@ NARROWER = {
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
-    "tokens_cloudevent": "SELECT, INSERT, UPDATE (worked_at)",
+    "tokens_cloudevent": "SELECT, INSERT, UPDATE (worked_at, tries)",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
     "tokens_bulkreject": "SELECT, INSERT",

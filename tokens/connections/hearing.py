@@ -1,40 +1,48 @@
 """Works the events that Marketing Cloud sent: an unsubscribe there is an opt-out here.
 
-Each event is worked in a transaction of its own, which marks it so; one that fails stays for the next look.
+Each event is worked in a transaction of its own, which marks it so; one that fails, for whatever reason, stays for a
+later look and sinks behind those that failed less often: no event holds up those of other people.
 """
 
 import json
+import re
 from typing import Any, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from audit import trail
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from tokens.consent.opt_outs import record_opt_out
-from tokens.crypto.errors import CryptoError
-from tokens.errors import VaultError
+from tokens.errors import UnknownToken
 from tokens.formats.kinds import Kind
 from tokens.formats.lookalikes import canonical_token
+from tokens.formats.reasons import InvalidValue
 from tokens.models import CloudEvent, ConsentEvent, Mapping
 
 UNSUBSCRIBED: Final = "EngagementEvents.EmailUnsubscribe"
 MARKETING_CLOUD: Final = Actor("marketing-cloud", "Marketing Cloud")
 AT_ONCE: Final = 500
+_MID: Final = re.compile(r"[0-9]{1,20}")
 _log = structlog.get_logger(__name__)
 
 
 def work_events() -> int:
-    """Work what came since the last look, the oldest first, up to AT_ONCE; how many were worked."""
-    waiting = CloudEvent.objects.filter(worked_at=None).order_by("pk").values_list("pk", flat=True)
+    """Work up to AT_ONCE of what waits, the least tried and then the oldest first; how many were worked.
+
+    Raises only when the database is away.
+    """
+    waiting = CloudEvent.objects.filter(worked_at=None).order_by("tries", "pk").values_list("pk", flat=True)
     worked = 0
     for key in list(waiting[:AT_ONCE]):
         try:
             worked += _work(key)
-        except (CryptoError, VaultError) as error:
-            _log.error("cloud-event.failed", event=str(key), code=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - only the name of it: its text may hold what the event says
+            CloudEvent.objects.filter(pk=key).update(tries=F("tries") + 1)
+            _log.error("cloud-event.failed", cloud_event=str(key), code=type(error).__name__)
     return worked
 
 
@@ -52,38 +60,58 @@ def _work(key: Any) -> bool:
 
 
 def _hear(event: CloudEvent, said: dict[str, Any]) -> None:
-    mapping = _mapping_of(event, said)
-    if mapping is None:
+    address = _address_in(said)
+    try:
+        if address is None:
+            raise UnknownToken
+        _opt_out(event, address, _narrower_unit(event, said))
+    except (UnknownToken, InvalidValue):
         trail.record(
             Action.CLOUD_EVENT_UNMATCHED,
             actor=MARKETING_CLOUD,
             enterprise_id=event.enterprise_id,
             target=Target("cloud-event", str(event.pk)),
         )
-        return
-    unit = str(said.get("mid", event.enterprise.eid))
-    # The parent's list is that of the whole account; Resolve can't know a child's, and Marketing Cloud keeps it itself.
-    narrower = unit != event.enterprise.eid and unit.isdecimal()
+
+
+def _opt_out(event: CloudEvent, address: str, unit: str) -> None:
+    """Record it of the mapping whose token `address` is, else of the clear address: not every list is tokenized.
+
+    Raises UnknownToken or InvalidValue.
+    """
+    mapping = _mapping_of(event, address)
     record_opt_out(
         event.enterprise,
         kind=Kind.EMAIL,
         mapping=mapping,
+        raw_value=address if mapping is None else None,
         source=ConsentEvent.Source.MARKETING_CLOUD,
         source_id=bytes(event.digest).hex(),
         occurred_at=min(event.occurred_at, timezone.now()),
-        scope=ConsentEvent.Scope.BUSINESS_UNIT if narrower else ConsentEvent.Scope.ENTERPRISE,
-        scope_id=unit if narrower else "",
+        scope=ConsentEvent.Scope.BUSINESS_UNIT if unit else ConsentEvent.Scope.ENTERPRISE,
+        scope_id=unit,
         actor=MARKETING_CLOUD,
     )
 
 
-def _mapping_of(event: CloudEvent, said: dict[str, Any]) -> Mapping | None:
-    """The mapping whose token the event names: in Marketing Cloud the address is the token."""
+def _narrower_unit(event: CloudEvent, said: dict[str, Any]) -> str:
+    """The business unit that the event is for; nothing means the whole enterprise, also where none can be read.
+
+    The parent's list is that of the whole account; Resolve can't know a child's, and Marketing Cloud keeps it itself.
+    """
+    unit = str(said.get("mid", ""))
+    return unit if _MID.fullmatch(unit) and unit != event.enterprise.eid else ""
+
+
+def _address_in(said: dict[str, Any]) -> str | None:
     info = said.get("info")
-    token = info.get("to") if isinstance(info, dict) else None
-    if not isinstance(token, str):
-        return None
+    address = info.get("to") if isinstance(info, dict) else None
+    return address if isinstance(address, str) else None
+
+
+def _mapping_of(event: CloudEvent, address: str) -> Mapping | None:
+    """The mapping whose token the event names: in Marketing Cloud the address is the token."""
     held = Mapping.objects.filter(
-        enterprise=event.enterprise_id, kind=Kind.EMAIL, token=canonical_token(token)
+        enterprise=event.enterprise_id, kind=Kind.EMAIL, token=canonical_token(address)
     )
     return held.select_related("enterprise").first()

@@ -10,7 +10,7 @@ from tokens.outages import while_the_database_answers
 def work_events() -> None:
     """Turn the unsubscribes that Marketing Cloud told us of into opt-outs."""
     with while_the_database_answers():
-        while hearing.work_events() == hearing.AT_ONCE:
+        while hearing.work_events():
             pass
 
 

@@ -103,13 +103,14 @@ class CloudEvent(models.Model):
     entry_id = models.UUIDField(help_text="The exchange of the payload log that brought it.")
     event: Any = SealedTextField(purpose=Purpose.CONSENT)
     worked_at = models.DateTimeField(null=True)
+    tries = models.PositiveIntegerField(default=0, db_default=0, help_text="How often its work failed.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["digest", "enterprise"], name="one_row_for_each_cloud_event"),
         ]
         indexes = [
-            models.Index(fields=["id"], condition=Q(worked_at=None), name="cloud_event_to_work"),
+            models.Index(fields=["tries", "id"], condition=Q(worked_at=None), name="cloud_event_by_tries"),
         ]
 
     def __str__(self) -> str:

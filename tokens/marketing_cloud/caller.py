@@ -78,8 +78,12 @@ class Caller:
         body: Any = None,
         query: Mapping[str, str] | None = None,
         is_repeatable: bool = True,
+        is_secret: bool = False,
     ) -> Any:
-        """The JSON that a REST call answers (None for nothing). `scope` is what it needs, for the error."""
+        """The JSON that a REST call answers (None for nothing). `scope` is what it needs, for the error.
+
+        Of what `is_secret`, because a body or its answer holds a key, the observer is told facts only.
+        """
         content = b"" if body is None else json.dumps(body).encode()
         # Names such as $page are written as Marketing Cloud documents them.
         asked = "&".join(f"{name}={quote(value, safe='')}" for name, value in (query or {}).items())
@@ -93,7 +97,7 @@ class Caller:
                 url=f"{host}{path}?{asked}" if asked else f"{host}{path}",
                 body=content,
                 headers={**_JSON, "Authorization": f"Bearer {token.value}"},
-                told=content,
+                told=None if is_secret else content,
                 is_repeatable=is_repeatable,
             )
             return self._patiently(sent, lambda reply: rest_answer(reply, sent.where, scope))

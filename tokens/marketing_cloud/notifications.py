@@ -1,4 +1,7 @@
-"""Event notifications: addresses of ours that Marketing Cloud calls, and what they are told."""
+"""Event notifications: addresses of ours that Marketing Cloud calls, and what they are told.
+
+Who has a signature key can forge events, so no exchange that may hold one, or a verification key, is told with bodies.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +37,13 @@ class Notifications:
         body = [{"callbackName": name, "url": url, "maxBatchSize": batch_size}]
         path = "/platform/v1/ens-callbacks"
         answer = self._caller.rest(
-            "create callback", "POST", path, scope=_CALLBACK + "create", body=body, is_repeatable=False
+            "create callback",
+            "POST",
+            path,
+            scope=_CALLBACK + "create",
+            body=body,
+            is_repeatable=False,
+            is_secret=True,
         )
         (made,) = _listed(answer, "create callback") or [{}]
         if not made.get("signatureKey"):
@@ -43,13 +52,15 @@ class Notifications:
 
     def callbacks(self) -> list[Callback]:
         """Every address that is known."""
-        answer = self._caller.rest("callbacks", "GET", "/platform/v1/ens-callbacks", scope=_CALLBACK + "read")
+        path = "/platform/v1/ens-callbacks"
+        answer = self._caller.rest("callbacks", "GET", path, scope=_CALLBACK + "read", is_secret=True)
         return [_callback(one) for one in _listed(answer, "callbacks")]
 
     def verify(self, callback_id: str, verification_key: str) -> None:
         """Answer a handshake with what it brought."""
         body = {"callbackId": callback_id, "verificationKey": verification_key}
-        self._caller.rest("verify", "POST", "/platform/v1/ens-verify", scope=_CALLBACK + "update", body=body)
+        path = "/platform/v1/ens-verify"
+        self._caller.rest("verify", "POST", path, scope=_CALLBACK + "update", body=body, is_secret=True)
 
     def delete_callback(self, callback_id: str) -> None:
         path = f"/platform/v1/ens-callbacks/{callback_id}"

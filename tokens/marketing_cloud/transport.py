@@ -55,7 +55,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What an observer is told of a call. Bodies are None for token requests; none holds a secret or bearer token.
+    """What an observer is told of a call. Bodies are None where one of them holds a secret or bearer token.
 
     `status` is 0 and `error` the name of the error when no answer came.
     """

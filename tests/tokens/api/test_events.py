@@ -230,6 +230,18 @@ def test_a_handshake_that_is_waited_for_is_kept_sealed_and_not_logged_in_clear(a
     assert (entry.status, entry.request_skeleton, entry.residue) == (200, None, None)
 
 
+def test_a_handshake_that_is_signed_is_not_logged_in_clear_either(
+    callback: EventCallback, acmes: Connection
+) -> None:
+    said = {"callbackId": "cb-1", "verificationKey": "the-verification-key"}
+    assert send(said).status_code == 403  # it is proven already
+    assert not PayloadEntry.objects.exists()
+    a_callback(acmes, verified_at=None, callback_id="cb-2")
+    assert send({**said, "callbackId": "cb-2"}).status_code == 200
+    entry = PayloadEntry.objects.get()
+    assert (entry.request_skeleton, entry.residue) == (None, None)
+
+
 def test_a_handshake_may_be_faster_than_the_answer_that_names_its_callback(acmes: Connection) -> None:
     row = a_callback(acmes, key=None, verified_at=None, callback_id="")
     assert shake("cb-7").status_code == 200

@@ -69,6 +69,10 @@ class NotInUse(BadConnection):
     """The connection is not in use: put it to use on its page, after its test has passed."""
 
 
+class ChangedMeanwhile(BadConnection):
+    """The connection was changed while it was tested, so the result says nothing of it: test it again."""
+
+
 class NoConnection(BadConnection):
     """This enterprise has no connection to Marketing Cloud that serves the business unit: make one."""
 

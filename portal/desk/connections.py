@@ -215,7 +215,11 @@ def key(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> HttpRes
 def test(request: HttpRequest, visit: Visit, connection_id: uuid.UUID) -> HttpResponse:
     """POST /admin/connections/<id>/test/"""
     found = _connection(visit, connection_id)
-    result = verbs.test_connection(found, actor=visit.actor)
+    try:
+        result = verbs.test_connection(found, actor=visit.actor)
+    except BadConnection as error:
+        messages.error(request, str(error))
+        return redirect("admin:connection", found.pk)
     failed = next((one for one in result.steps if one.state is walk.State.FAILED), None)
     if failed is None:
         messages.success(request, "The test passed, from DNS to a read.")

@@ -15,7 +15,7 @@ from tokens.crypto import key_making
 from tokens.crypto.certificates import make_signing_key
 from tokens.crypto.fields import Clear
 from tokens.crypto.keyset import Purpose
-from tokens.errors import BadConnection, NotUnique
+from tokens.errors import BadConnection, ChangedMeanwhile, NotUnique
 from tokens.marketing_cloud import MarketingCloudError
 from tokens.marketing_cloud.tenant import subdomain_in
 from tokens.models import BusinessUnit, Connection, Enterprise
@@ -113,11 +113,17 @@ def change_key(connection: Connection, *, actor: Actor) -> None:
 
 
 def test_connection(connection: Connection, *, actor: Actor) -> Walk:
-    """Walk from DNS to a read, outside of transactions, and keep what came of it."""
+    """Walk from DNS to a read, outside of transactions, and keep what came of it.
+
+    Raises ChangedMeanwhile when another tenant, package, user, secret or key is entered than was tested.
+    """
     unit = connection.business_unit
+    tested = _tested(connection)
     result = walk(connection, mid=unit.mid if unit else None)
     with transaction.atomic():
         locked = _locked(connection)
+        if _tested(locked) != tested:
+            raise ChangedMeanwhile(connection.name)
         locked.tested_at = timezone.now()
         locked.test = [asdict(step) for step in result.steps]
         locked.granted = sorted(result.granted or ())
@@ -191,6 +197,14 @@ def _give_key(connection: Connection) -> None:
 
 def _forget_test(connection: Connection) -> None:
     connection.tested_at, connection.test, connection.granted = None, [], []
+
+
+def _tested(connection: Connection) -> tuple[object, ...]:
+    """What a test speaks of. Each sealing differs from the one before, also of the same secret."""
+    sealed = (connection.client_secret, connection.signing_key)
+    return *(getattr(connection, field) for field in _IDENTITY), *(
+        one and bytes(one.envelope) for one in sealed
+    )
 
 
 def _facts(connection: Connection) -> dict[str, Any]:

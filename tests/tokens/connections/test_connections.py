@@ -14,7 +14,7 @@ from portal.simulator.world import Package
 from tests.portal.desk import asking
 from tests.portal.desk import cast as desk
 from tests.tokens.cast import IVAN, OLGA, an_enterprise
-from tokens.connections import approval
+from tokens.connections import approval, verbs
 from tokens.connections.client import cloud
 from tokens.connections.verbs import (
     change_connection,
@@ -24,7 +24,7 @@ from tokens.connections.verbs import (
     stop_using,
     test_connection,
 )
-from tokens.connections.walk import Step
+from tokens.connections.walk import Step, Walk
 from tokens.crypto.keyset import DataKey, Purpose
 from tokens.errors import BadConnection, NoConnection, NotInUse, NotUnique
 from tokens.log.rebuild import Proof, rebuild
@@ -81,6 +81,48 @@ def test_a_test_walks_to_a_read_and_keeps_what_it_saw(connection: Connection) ->
     assert "data_extensions_read" in kept.granted
     event = AuditEvent.objects.get(action=Action.CONNECTION_TESTED)
     assert event.details == dict.fromkeys(["DNS", "TLS", "Token", "Scopes", "Read"], "passed")
+
+
+@pytest.mark.parametrize("changed", ["client id", "secret", "nothing but the name"])
+def test_a_test_says_nothing_of_a_connection_that_was_changed_meanwhile(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    real = verbs.walk
+
+    def somebody_changes_it(tested: Connection, *, mid: str | None) -> Walk:
+        result = real(tested, mid=mid)
+        if changed == "secret":
+            change_secret(connection, client_secret="another", actor=OLGA)
+        else:
+            change = {"client_id": "another"} if changed == "client id" else {"name": "Acme"}
+            change_connection(connection, **{**with_facts(connection, **change), "actor": OLGA})
+        return result
+
+    monkeypatch.setattr(verbs, "walk", somebody_changes_it)
+    if changed == "nothing but the name":
+        test_connection(reread(connection), actor=IVAN)
+    else:
+        with pytest.raises(BadConnection, match="changed while it was tested"):
+            test_connection(reread(connection), actor=IVAN)
+    kept = reread(connection)
+    assert approval.has_passed(kept) == (kept.tested_at is not None) == (changed == "nothing but the name")
+
+
+def test_a_signing_key_that_was_replaced_meanwhile_is_not_the_one_that_was_tested(
+    acme: Enterprise, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"subdomain": simulator.world.subdomain, "client_id": "c", "subject": "portal@example.com"}
+    made = create_connection(acme, name="By assertion", grant_kind=GrantKind.JWT, actor=IVAN, **facts)
+    real = verbs.walk
+
+    def somebody_replaces_it(tested: Connection, *, mid: str | None) -> Walk:
+        result = real(tested, mid=mid)
+        change_key(made, actor=OLGA)
+        return result
+
+    monkeypatch.setattr(verbs, "walk", somebody_replaces_it)
+    with pytest.raises(BadConnection, match="changed while it was tested"):
+        test_connection(reread(made), actor=IVAN)
 
 
 def test_a_name_that_is_not_known_fails_at_dns(connection: Connection, settings: Any) -> None:
@@ -286,6 +328,29 @@ def test_every_exchange_is_logged_with_sealed_bodies_and_rebuilt_byte_for_byte(
         rows = str(cursor.fetchone())
     for secret in ("SUB-1", b"SUB-1".hex(), bearer, package.client_secret):
         assert secret not in rows
+
+
+def test_of_exchanges_that_hold_a_key_of_events_only_facts_are_logged(
+    connection: Connection, shop: BusinessUnit, simulator: Simulator
+) -> None:
+    in_use(connection)
+    with cloud(shop) as client:
+        made = client.notifications.create_callback("portal", "http://127.0.0.1:9/nobody")
+        client.notifications.callbacks()
+        client.notifications.verify(made.id, simulator.world.callbacks[made.id].verification_key)
+        client.notifications.subscribe(made.id, "unsubscribes", ["EngagementEvents.EmailUnsubscribe"])
+    logged = PayloadEntry.objects.filter(api=Api.CLOUD_REST).order_by("id")
+    bodies = {one.user_agent: one.request_skeleton is not None for one in logged}
+    assert bodies == {
+        "token-portal (create callback)": False,
+        "token-portal (callbacks)": False,
+        "token-portal (verify)": False,
+        "token-portal (subscribe)": True,
+    }
+    for one in logged:
+        kept = rebuild(one)
+        held = (kept.request.exact or b"") + (kept.response.exact or b"")
+        assert not {word for word in (b"signatureKey", b"verificationKey") if word in held}
 
 
 def test_what_cannot_be_logged_is_not_used(

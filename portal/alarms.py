@@ -8,7 +8,7 @@ so do messages.
 import datetime
 import smtplib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx2
@@ -28,6 +28,8 @@ from tokens.models import Enterprise
 # What is older was told, or stood on the start page for a week.
 LOOK_BACK: Final = datetime.timedelta(days=7)
 AT_ONCE: Final = 100
+MOST_OVERDUE: Final = 5000
+FEW: Final = 5
 ANSWER_WITHIN: Final = 10.0
 FAILURES: Final = (OSError, smtplib.SMTPException, httpx2.HTTPError)
 _ACTS: Final = dict(Action.choices)
@@ -90,7 +92,7 @@ def _tell_on(name: str, send: Callable[[Sequence[Told]], None]) -> int:
     if not waiting:
         return 0
     try:
-        send([_told(event) for event in waiting])
+        send(_messages(waiting))
     except FAILURES as error:
         _log.error("alarms.not-told", channel=name, waiting=len(waiting), code=type(error).__name__)
         return 0
@@ -103,8 +105,22 @@ def _tell_on(name: str, send: Callable[[Sequence[Told]], None]) -> int:
 def _waiting(channel: str) -> list[AuditEvent]:
     told = AlarmNotice.objects.filter(event_id=OuterRef("pk"), channel=channel)
     since = first_id_at(timezone.now() - LOOK_BACK)
-    events = AuditEvent.objects.filter(pk__gte=since, action__startswith="alarm.")
-    return list(events.exclude(Exists(told)).order_by("pk")[:AT_ONCE])
+    events = AuditEvent.objects.filter(pk__gte=since, action__startswith="alarm.").exclude(Exists(told))
+    others = list(events.exclude(action=Action.ALARM_OVERDUE).order_by("pk")[:AT_ONCE])
+    # Thousands can be overdue at once, after a file of old opt-outs: they must not stand before the others.
+    return [*others, *events.filter(action=Action.ALARM_OVERDUE).order_by("pk")[:MOST_OVERDUE]]
+
+
+def _messages(waiting: Sequence[AuditEvent]) -> list[Told]:
+    """One for each alarm; many overdue unsubscribes are one."""
+    overdue = [event for event in waiting if event.action == Action.ALARM_OVERDUE]
+    if len(overdue) <= FEW:
+        return [_told(event) for event in waiting]
+    told = _told(overdue[0])
+    many = replace(
+        told, says=f"{len(overdue):,} unsubscribes passed their due instant", target="", details={}
+    )
+    return [*(_told(event) for event in waiting if event.action != Action.ALARM_OVERDUE), many]
 
 
 def _told(event: AuditEvent) -> Told:

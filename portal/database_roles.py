@@ -29,7 +29,8 @@ EXPORT_CHANGES = (
     "after, state, failure, failures, epoch, lease_until, slices, rows, finished_at, expires_at, taken"
 )
 UNSUBSCRIBE_CHANGES = (
-    "state, proof, written_by_id, owner_id, owner_name, target_at, due_at, paused_at, alarmed, closed_at"
+    "state, proof, written_by_id, owner_id, owner_name, target_at, due_at, paused_at, alarmed, closed_at, "
+    "to_tell"
 )
 # Whose connection it is stays as it is: another enterprise's data must not leave through it.
 CONNECTION_CHANGES = (
@@ -99,7 +100,12 @@ EVIDENCE = (
     "tokens_exportslice", "portal_breakglass", "portal_revealgrant", "portal_setuplink",
 )  # fmt: skip
 # Plain triggers among them (`portal/evidence_triggers.py`).
-TRIGGERS = {"portal_breakglass": ("is_reviewed",), "portal_revealgrant": ("is_opened",)}
+TRIGGERS = {
+    "portal_breakglass": ("is_reviewed",),
+    "portal_revealgrant": ("is_opened",),
+    "tokens_consentevent": ("opt_in_is_approved",),
+    "tokens_suppression": ("stays_while_in_force",),
+}
 
 
 def forbidden() -> dict[str, tuple[str, ...]]:
@@ -114,6 +120,15 @@ def changeable() -> dict[str, tuple[str, ...]]:
     return {table: tuple(part[1].replace(" ", "").split(",")) for table, part in found.items() if part}
 
 
+# Those of pgtrigger ask no table.
+PLAIN_FUNCTIONS = """
+SELECT oid::regprocedure::text FROM pg_proc
+WHERE pronamespace = 'public'::regnamespace AND prorettype = 'trigger'::regtype
+  AND (proname LIKE 'audit\\_%' OR proname LIKE 'tokens\\_%' OR proname LIKE 'portal\\_%')
+"""
+PINNED = sql.SQL("pg_catalog, public, pg_temp")
+
+
 class OwnerMigrates:
     """Database router: the schema changes through the alias `owner` only."""
 
@@ -124,7 +139,20 @@ class OwnerMigrates:
 def grant_after_migrate(sender: Any, using: str, **kwargs: Any) -> None:
     """Signal handler of post_migrate."""
     if using == OWNER:
+        pin_functions()
         grant(str(settings.DATABASES["default"]["USER"]))
+
+
+def pin_functions() -> None:
+    """Let our triggers look up their tables in `public` before a session's own temporary ones.
+
+    Otherwise whoever makes a temporary table of the same name decides what a trigger sees.
+    """
+    with connections[OWNER].cursor() as cursor:
+        cursor.execute(PLAIN_FUNCTIONS)
+        for (function,) in cursor.fetchall():
+            name = sql.SQL(function)  # written by regprocedure, quoted where it must be
+            cursor.execute(sql.SQL("ALTER FUNCTION {} SET search_path = {}").format(name, PINNED))
 
 
 def grant(role: str) -> None:

@@ -37,6 +37,8 @@ SCHEMA_SOURCES = (
     "tokens/crypto/fields.py",
     "tokens/crypto/keyset.py",
     "audit/append_only.py",
+    "*/*triggers.py",
+    "*/*/triggers.py",
     "audit/partitions.py",
     "requirements.txt",
 )

@@ -7,8 +7,8 @@ from typing import Any, Final
 from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -107,13 +107,13 @@ def work(request: HttpRequest, visit: Visit) -> HttpResponse:
 def act_on_several(request: HttpRequest, visit: Visit) -> HttpResponse:
     """POST /admin/unsubscribes/open/act/: one act on each that was ticked; what can't be done is said, not skipped."""
     back = request.POST.get("back", "")
-    if not url_has_allowed_host_and_scheme(back, allowed_hosts=None):
+    if not back.startswith("/") or not url_has_allowed_host_and_scheme(back, allowed_hosts=None):
         back = reverse("admin:unsubscribe-work")
     step, words = SEVERAL.get(request.POST.get("act", ""), (None, ""))
     ticked = _ids(request)
     if step is None or not ticked:
         messages.error(request, "Tick some rows first, then choose what to do with them.")
-        return redirect(back)
+        return HttpResponseRedirect(back)
     done, refused = 0, []
     for key in Unsubscribe.objects.filter(pk__in=ticked, enterprise__in=visit.enterprise_ids).values_list(
         "pk", flat=True
@@ -127,7 +127,7 @@ def act_on_several(request: HttpRequest, visit: Visit) -> HttpResponse:
         messages.success(request, f"{done} {words}.")
     if left := len(ticked) - done:
         messages.error(request, f"{left} left as they were. {' '.join(sorted(set(refused)))}")
-    return redirect(back)
+    return HttpResponseRedirect(back)
 
 
 def open_ones(visit: Visit) -> "QuerySet[Unsubscribe]":

@@ -135,6 +135,8 @@ def badge(word: str, tone: str = "", icon: str = "") -> SafeString:
 _TROUBLES: Final = {
     "no_subscriber_key": "No subscriber key of this person is known here, and Marketing Cloud is told by key.",
     "no_such_subscriber": "Marketing Cloud has no subscriber under any of their keys.",
+    "no_connection_of_the_account": "No connection of the account itself is in use; a unit's ends its own mail only.",
+    "StillSubscribed": "Marketing Cloud took the unsubscribe, and still reads back that the person is subscribed.",
     "no_such_business_unit": "The business unit of the opt-out is not among those of the enterprise.",
 }
 

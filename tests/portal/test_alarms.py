@@ -103,6 +103,16 @@ def test_many_at_once_are_one_message(chat: Chat) -> None:
     assert len(chat.heard[0]["alarms"]) == 3
 
 
+def test_thousands_of_overdue_ones_hide_no_other_alarm(chat: Chat) -> None:
+    acme = an_enterprise("Acme")
+    for _ in range(9):
+        raised(acme)
+    raised(acme, Action.ALARM_TAMPERING)
+    assert [alarms.tell() for _ in range(2)] == [1, 0]
+    says = [one["says"] for one in chat.heard[0]["alarms"]]
+    assert says == ["an entry is not what was written", "9 unsubscribes passed their due instant"]
+
+
 def test_a_test_says_how_each_channel_went(
     chat: Chat, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,3 +62,18 @@ def test_what_is_fixed_at_birth_stays_so_when_the_triggers_are_told_to_stand_asi
         with pytest.raises(DatabaseError, match="permission denied"):
             cursor.execute(change)
         transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_no_trigger_can_be_blinded_by_a_temporary_table() -> None:
+    """Each of our plain functions looks into `public` first; one that does not would be named here."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+            " AND prorettype = 'trigger'::regtype AND proname !~ '^pgtrigger_'"
+        )
+        found = dict(cursor.fetchall())
+    assert len(found) >= 8
+    assert [
+        name for name, config in found.items() if config != ["search_path=pg_catalog, public, pg_temp"]
+    ] == []

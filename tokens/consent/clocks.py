@@ -42,6 +42,7 @@ LAWS: Final[Sequence[Law]] = (
     Law("au-spam-act", "Australia: Spam Act", 5, "AU", "Australia/Sydney"),
     Law("other", "another law", TARGET_DAYS, "ECB", "UTC"),
 )
+EARLIEST: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _BY_CODE: Final = {law.code: law for law in LAWS}
 
 
@@ -62,6 +63,8 @@ def law_of(code: str) -> Law:
 def due(code: str, asked_at: datetime.datetime) -> Due:
     """The terms of an opt-out under the law `code` which a person asked for at `asked_at` (aware)."""
     law = law_of(code)
+    # Sources that know no time say the year 1: whatever is so old is long overdue.
+    asked_at = max(asked_at, EARLIEST)
     return Due(
         at=_end_of_business_day(law, asked_at, law.business_days),
         target_at=_end_of_business_day(law, asked_at, min(TARGET_DAYS, law.business_days)),

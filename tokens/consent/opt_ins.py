@@ -7,7 +7,7 @@ database hold both rules for the app's own role (`tokens.consent.triggers`).
 
 import datetime
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import uuid_utils.compat
 from django.utils import timezone
@@ -29,6 +29,10 @@ from tokens.errors import BadOptIn
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Suppression
 
+NONE: Final = datetime.timedelta()
+# The time zone of an extract is a guess of people (docs/no-token-queue.md).
+MARGIN: Final = {ConsentEvent.Source.NO_TOKEN_QUEUE.value: datetime.timedelta(hours=12)}
+
 
 def ask(
     opt_out: ConsentEvent, *, consented_at: datetime.datetime, evidence: str, reason: str, actor: Actor
@@ -42,10 +46,15 @@ def ask(
         raise BadOptIn("say where the consent is filed")
     if names_a_person(evidence):
         raise BadOptIn("the evidence holds an address or a number of a person: name the file or case instead")
-    if not opt_out.occurred_at < consented_at <= timezone.now():
-        raise BadOptIn("consent lifts what was asked for before it, and is not in the future")
+    lifts = [one.pk for one in _older(state_of_person(opt_out), consented_at)]
+    if opt_out.pk not in lifts or consented_at > timezone.now():
+        raise BadOptIn(
+            "consent lifts what was asked for before it, by twelve hours where the No Token Queue tells the time,"
+            " and is not in the future"
+        )
     parameters = {
         "opt_out": str(opt_out.pk),
+        "lifts": [str(one) for one in lifts],
         "consented_at": consented_at.isoformat(),
         "evidence": evidence.strip(),
     }
@@ -129,10 +138,17 @@ def _found(parameters: dict[str, Any]) -> tuple[ConsentEvent, list[ConsentEvent]
     list(_suppressions(opt_out).order_by("pk").select_for_update())
     state = state_of_person(opt_out)
     consented_at = datetime.datetime.fromisoformat(parameters["consented_at"])
-    lifted = [one for one in state.opt_outs if one.occurred_at < consented_at]
+    lifted = _older(state, consented_at)
     if opt_out.pk not in {one.pk for one in lifted}:
         raise CannotBeDone("the opt-out is not in force any more")
+    if [str(one.pk) for one in lifted] != parameters["lifts"]:
+        raise CannotBeDone("there is another opt-out of this person since: ask anew")
     return opt_out, lifted, state
+
+
+def _older(state: ConsentState, consented_at: datetime.datetime) -> list[ConsentEvent]:
+    """What was asked for before the person consented anew."""
+    return [one for one in state.opt_outs if one.occurred_at + MARGIN.get(one.source, NONE) < consented_at]
 
 
 def _blocked_after(state: ConsentState, lifted: list[ConsentEvent]) -> bool:

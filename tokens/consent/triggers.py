@@ -9,10 +9,14 @@ from typing import Final
 INSTALL: Final = """
 CREATE FUNCTION tokens_opt_in_is_approved() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NEW.source <> 'officer' THEN
+        RAISE EXCEPTION 'an opt-in comes from officers, with the approval of a second person';
+    END IF;
     IF NOT (SELECT sandbox FROM tokens_enterprise WHERE id = NEW.enterprise_id) AND NOT EXISTS (
         SELECT FROM audit_approvalrequest
         WHERE 'approval:' || id::text = NEW.source_id AND act = 'consent.lift' AND state = 'approved'
-        AND enterprise_id = NEW.enterprise_id AND (parameters->>'opt_out')::uuid = ANY (NEW.lifts)
+        AND enterprise_id = NEW.enterprise_id AND parameters->'lifts' = to_jsonb(NEW.lifts::text[])
+        AND (parameters->>'consented_at')::timestamptz = NEW.occurred_at
     ) THEN
         RAISE EXCEPTION 'an opt-in lifts opt-outs with the request that a second person approved for it';
     END IF;

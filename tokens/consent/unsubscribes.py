@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit import trail
@@ -31,6 +32,8 @@ State, Proof, Alarm = Unsubscribe.State, Unsubscribe.Proof, Unsubscribe.Alarm
 REACHED: Final = {Proof.WRITTEN_BACK: State.WRITTEN, Proof.READ_BACK: State.VERIFIED}
 _BEFORE_WRITTEN: Final = (State.RECEIVED, State.BLOCKED)
 LONGEST_EXTENSION: Final = 60
+# A pause that nobody ends would hide what is overdue.
+LONGEST_PAUSE: Final = datetime.timedelta(days=30)
 
 
 def open_for(event: ConsentEvent) -> Unsubscribe:
@@ -43,6 +46,7 @@ def open_for(event: ConsentEvent) -> Unsubscribe:
         state=State.CLOSED if told else _first_state(event),
         proof=Proof.ITS_OWN if told else Proof.NONE,
         closed_at=timezone.now() if told else None,
+        to_tell=not told and event.kind == Kind.EMAIL and event.scope != ConsentEvent.Scope.SHORT_CODE,
         law=event.law,
         calendar=due.calendar,
         asked_at=event.occurred_at,
@@ -271,15 +275,23 @@ def _refuse_if(wrong: bool, why: str) -> None:
         raise BadStep(why)
 
 
+def overdue_at(now: datetime.datetime) -> Q:
+    """What is overdue: by its clock, or because nobody let the clock run on."""
+    return Q(due_at__lte=now, paused_at__isnull=True) | Q(paused_at__lte=now - LONGEST_PAUSE)
+
+
 # -- overdue ------------------------------------------------------------------------------------------------
 @transaction.atomic
 def raise_overdue(now: datetime.datetime | None = None) -> int:
-    """Raise the alarm for each open unsubscribe that passed its due instant, once; how many there were now."""
+    """Raise the alarm for each open unsubscribe that passed its due instant, or stands still for long, once.
+
+    Answers how many there were now.
+    """
     now = now or timezone.now()
     rows = list(
         Unsubscribe.objects.select_for_update(skip_locked=True)
         .exclude(state=State.CLOSED)
-        .filter(due_at__lte=now, paused_at__isnull=True, alarmed=Alarm.NONE)[:1000]
+        .filter(overdue_at(now), alarmed=Alarm.NONE)[:1000]
     )
     for row in rows:
         row.alarmed = Alarm.OVERDUE

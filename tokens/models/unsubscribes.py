@@ -52,6 +52,8 @@ class Unsubscribe(models.Model):
     due_at = models.DateTimeField()
     paused_at = models.DateTimeField(null=True)
     alarmed = models.PositiveSmallIntegerField(choices=Alarm, default=Alarm.NONE)
+    # Waits to be handed to the outbox (tokens.write_back): of an e-mail opt-out, until a connection is in use.
+    to_tell = models.BooleanField(default=False, db_default=False)
     opened_at = models.DateTimeField(db_default=Now())
     closed_at = models.DateTimeField(null=True)
 
@@ -71,6 +73,10 @@ class Unsubscribe(models.Model):
         ]
         indexes = [
             models.Index(fields=["due_at", "event"], condition=~Q(state="closed"), name="unsubscribe_open"),
+            models.Index(
+                fields=["due_at"], condition=~Q(state="closed") & Q(alarmed=0), name="unsubscribe_to_alarm"
+            ),
+            models.Index(fields=["enterprise"], condition=Q(to_tell=True), name="unsubscribe_to_tell"),
         ]
 
     def __str__(self) -> str:

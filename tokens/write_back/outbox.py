@@ -8,7 +8,6 @@ from typing import Final
 from django.db import connection
 from django.utils import timezone
 
-from tokens.formats.kinds import Kind
 from tokens.models import WriteBack
 
 # Longer than the slowest exchange with all its patience.
@@ -16,18 +15,20 @@ LEASE: Final = datetime.timedelta(minutes=10)
 FIRST_WAIT, LONGEST_WAIT = datetime.timedelta(seconds=30), datetime.timedelta(hours=1)
 State = WriteBack.State
 
-# Open e-mail unsubscribes of enterprises with a connection in use: one that is put to use finds the backlog.
+# Of enterprises with a connection in use only: one that is put to use finds the backlog.
 FILL: Final = """
+WITH handed AS (
+    UPDATE tokens_unsubscribe SET to_tell = false
+    WHERE event_id IN (
+        SELECT row.event_id FROM tokens_unsubscribe row
+        WHERE row.to_tell AND row.enterprise_id IN (
+            SELECT enterprise_id FROM tokens_connection WHERE in_use_since IS NOT NULL)
+        LIMIT 1000
+        FOR UPDATE SKIP LOCKED)
+    RETURNING event_id, enterprise_id
+)
 INSERT INTO tokens_writeback (unsubscribe_id, enterprise_id)
-SELECT row.event_id, row.enterprise_id
-FROM tokens_unsubscribe row JOIN tokens_consentevent event ON event.id = row.event_id
-WHERE row.state IN ('received', 'blocked') AND event.kind = %(email)s AND event.scope <> 'short-code'
-  AND EXISTS (
-    SELECT FROM tokens_connection connection
-    WHERE connection.enterprise_id = row.enterprise_id AND connection.in_use_since IS NOT NULL)
-  AND NOT EXISTS (SELECT FROM tokens_writeback known WHERE known.unsubscribe_id = row.event_id)
-ORDER BY row.due_at
-LIMIT 1000
+SELECT event_id, enterprise_id FROM handed
 ON CONFLICT DO NOTHING
 """
 
@@ -57,7 +58,7 @@ class Claim:
 def fill() -> int:
     """Add a row for each open unsubscribe that Marketing Cloud can be told of; how many were added."""
     with connection.cursor() as cursor:
-        cursor.execute(FILL, {"email": Kind.EMAIL.value})
+        cursor.execute(FILL)
         return int(cursor.rowcount)
 
 

@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 import structlog
+from django.db.models import Q
 
 from audit.trail import SYSTEM
 from tokens.connections.client import client_of, cloud
@@ -27,6 +28,10 @@ QUICKLY: Final = Patience(attempts=2, longest_wait=2, answer_within=30)
 REASON: Final = "Opt-out recorded in the token governance portal"
 Proof, State = Unsubscribe.Proof, Unsubscribe.State
 _log = structlog.get_logger(__name__)
+
+
+class StillSubscribed(MarketingCloudError):
+    """Marketing Cloud took the unsubscribe, and reads back that the person is still subscribed: it is tried again."""
 
 
 class Unknown(Exception):
@@ -74,13 +79,14 @@ def _tell(row: Unsubscribe) -> None:
         for key, status in known.items():
             if status != Status.UNSUBSCRIBED:
                 _unsubscribe(client, row.event, key)
-        unsubscribes.prove(row.pk, Proof.WRITTEN_BACK)
         if row.event.scope != ConsentEvent.Scope.ENTERPRISE:
+            unsubscribes.prove(row.pk, Proof.WRITTEN_BACK)
             return  # the status of one business unit can't be read; its answer is the proof
         after = client.subscribers.statuses(keys)
-    if after and set(after.values()) == {Status.UNSUBSCRIBED}:
-        unsubscribes.prove(row.pk, Proof.READ_BACK)
-        unsubscribes.close_if_open(row.pk, actor=SYSTEM)
+    if set(after.values()) != {Status.UNSUBSCRIBED}:
+        raise StillSubscribed  # whatever the calls were answered: nothing is proven
+    unsubscribes.prove(row.pk, Proof.READ_BACK)
+    unsubscribes.close_if_open(row.pk, actor=SYSTEM)
 
 
 def _unsubscribe(client: MarketingCloud, event: ConsentEvent, key: str) -> None:
@@ -101,18 +107,21 @@ def _links(event: ConsentEvent) -> list[ContactMapping]:
 
 
 def _client(event: ConsentEvent, links: list[int]) -> MarketingCloud:
-    """One that acts for the unit that is meant; for the whole enterprise any that is in use."""
+    """One that acts for the unit that is meant; for the whole enterprise one of the account itself.
+
+    A connection of a child unit would end that unit's mail only.
+    """
     if event.scope == ConsentEvent.Scope.BUSINESS_UNIT:
         unit = BusinessUnit.objects.filter(enterprise=event.enterprise, mid=event.scope_id).first()
         if unit is None:
             raise Unknown("no_such_business_unit")
         return cloud(unit, links=links, patience=QUICKLY)
-    in_use = Connection.objects.filter(enterprise=event.enterprise, in_use_since__isnull=False)
-    found = in_use.select_related("business_unit").order_by("business_unit_id").last()
+    of_account = Q(business_unit=None) | Q(business_unit__mid=event.enterprise.eid)
+    in_use = Connection.objects.filter(of_account, enterprise=event.enterprise, in_use_since__isnull=False)
+    found = in_use.order_by("business_unit_id").first()
     if found is None:
-        raise BadConnection("no connection is in use")
-    mid = found.business_unit.mid if found.business_unit else None
-    return client_of(found, mid=mid, links=links, patience=QUICKLY)
+        raise Unknown("no_connection_of_the_account")
+    return client_of(found, mid=event.enterprise.eid, links=links, patience=QUICKLY)
 
 
 def _note(claimed: Claim, error: Exception) -> None:

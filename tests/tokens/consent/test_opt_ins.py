@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from audit.approvals import acts, requests
@@ -147,6 +147,17 @@ def test_the_app_cannot_take_a_suppression_away_while_an_opt_out_is_in_force(acm
     assert is_blocked(opt_out)
 
 
+@database
+def test_a_temporary_table_of_the_same_name_blinds_no_trigger(acme: Enterprise) -> None:
+    opt_out = opted_out(acme)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE tokens_consentevent (LIKE public.tokens_consentevent)")
+        with pytest.raises(DatabaseError, match="in force"), transaction.atomic():
+            cursor.execute("DELETE FROM tokens_suppression")
+        cursor.execute("DROP TABLE pg_temp.tokens_consentevent")
+    assert is_blocked(opt_out)
+
+
 def planted(opt_out: ConsentEvent, **changes: Any) -> ConsentEvent:
     facts: dict[str, Any] = {
         "id": uuid.uuid4(),
@@ -174,6 +185,20 @@ def test_the_app_cannot_plant_an_opt_in_without_approval(acme: Enterprise) -> No
     done = requests.approve(waits.pk, actor=IVAN)
     with pytest.raises(DatabaseError, match="second person"), transaction.atomic():
         planted(other, source_id=f"approval:{done.pk}").save(force_insert=True)
+    # Neither with strangers beside the one that was approved, nor under the name of another source.
+    both = planted(opt_out, source_id=f"approval:{done.pk}", lifts=[opt_out.pk, other.pk])
+    with pytest.raises(DatabaseError, match="second person"), transaction.atomic():
+        both.save(force_insert=True)
+    with pytest.raises(DatabaseError, match="officers"), transaction.atomic():
+        planted(opt_out, source_id=f"approval:{done.pk}", source="file").save(force_insert=True)
+
+
+@database
+def test_the_time_of_an_extract_is_a_guess_and_so_a_consent_must_be_clearly_later(acme: Enterprise) -> None:
+    opt_out = opted_out(acme, source=ConsentEvent.Source.NO_TOKEN_QUEUE)
+    with pytest.raises(BadOptIn, match="twelve hours"):
+        asked(opt_out, consented_at=ASKED + datetime.timedelta(hours=11))
+    assert asked(opt_out, consented_at=ASKED + datetime.timedelta(hours=13)).waits_for
 
 
 @database

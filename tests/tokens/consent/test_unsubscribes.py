@@ -191,6 +191,15 @@ def test_the_alarm_is_raised_once_and_again_after_an_extension(acme: Enterprise)
     assert events_of(row) == [Action.ALARM_OVERDUE, Action.UNSUBSCRIBE_EXTENDED, Action.ALARM_OVERDUE]
 
 
+def test_a_pause_that_nobody_ends_raises_the_alarm_too(acme: Enterprise) -> None:
+    with time_machine.travel(ASKED + DAY, tick=False):
+        row = opened(acme)
+        unsubscribes.pause(row.pk, reason="asked who she is", actor=OLGA)
+    assert unsubscribes.raise_overdue(ASKED + 29 * DAY) == 0
+    assert unsubscribes.raise_overdue(ASKED + 31 * DAY) == 1
+    assert events_of(row)[-1] == Action.ALARM_OVERDUE
+
+
 acts = st.sampled_from(["take", "write", "pause", "resume", "extend", "prove", "close", "ask"])
 days = st.lists(st.tuples(st.integers(1, 30), acts, st.integers(0, 5)), min_size=8, max_size=40)
 

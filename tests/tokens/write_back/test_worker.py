@@ -9,8 +9,9 @@ from django.utils import timezone
 from audit.models import Api, AuditEvent, PayloadEntry
 from audit.vocabulary import Action
 from portal.simulator import Simulator
-from portal.simulator.world import Subscriber
+from portal.simulator.world import Package, Subscriber
 from tests.tokens.cast import OLGA, email
+from tokens.connections.verbs import create_connection
 from tokens.consent import unsubscribes
 from tokens.consent.opt_outs import record_opt_out
 from tokens.formats.kinds import Kind
@@ -85,7 +86,7 @@ def test_every_key_of_the_person_is_unsubscribed_read_back_and_closed(
     assert (sent(ana).state, sent(ana).tries) == (WriteBack.State.DONE, 1)
     told = AuditEvent.objects.filter(target_type="unsubscribe", target_id=str(ana.pk)).order_by("id")
     assert list(told.values_list("action", flat=True)) == [
-        Action.UNSUBSCRIBE_WRITTEN, Action.UNSUBSCRIBE_VERIFIED, Action.UNSUBSCRIBE_CLOSED,
+        Action.UNSUBSCRIBE_VERIFIED, Action.UNSUBSCRIBE_CLOSED,
     ]  # fmt: skip
 
 
@@ -180,6 +181,30 @@ def test_nothing_is_sent_where_no_connection_is_in_use(ana: Unsubscribe, simulat
     Connection.objects.update(in_use_since=timezone.now())  # the backlog is found
     worker.work(seconds=60)
     assert now(ana).state == State.CLOSED
+
+
+def test_a_connection_of_a_child_unit_ends_no_mail_of_the_account(
+    ana: Unsubscribe, shop: BusinessUnit, simulator: Simulator, package: Package
+) -> None:
+    Connection.objects.update(in_use_since=None)
+    create_connection(
+        shop.enterprise, name="Shop's own", subdomain=simulator.world.subdomain, client_id=package.client_id,
+        client_secret=package.client_secret, business_unit=shop, actor=OLGA,
+    )  # fmt: skip
+    Connection.objects.filter(business_unit=shop).update(in_use_since=timezone.now())
+    worker.work(seconds=60)
+    assert not is_out(simulator, "ANA-1")
+    assert (sent(ana).state, sent(ana).trouble) == (WriteBack.State.DEAD, "no_connection_of_the_account")
+    assert now(ana).state == State.BLOCKED
+
+
+def test_what_is_read_back_as_subscribed_proves_nothing(
+    ana: Unsubscribe, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_unsubscribe", lambda *_: None)  # taken, and without effect
+    worker.work(seconds=60)
+    assert (now(ana).state, now(ana).proof) == (State.BLOCKED, Proof.NONE)
+    assert (sent(ana).state, sent(ana).trouble) == (WriteBack.State.PENDING, "StillSubscribed")
 
 
 def test_what_was_closed_meanwhile_is_not_sent(ana: Unsubscribe, simulator: Simulator) -> None:

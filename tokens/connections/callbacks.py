@@ -34,9 +34,10 @@ from tokens.models import Connection, EventCallback
 NAME: Final = "Token portal"
 WANTED: Final = ("EngagementEvents.EmailUnsubscribe",)
 BATCH: Final = 500
-# So long a handshake is waited for that comes before its callback has a name, and so many claims are kept meanwhile.
+# So long a handshake is waited for that comes before its callback has a name, and so many claims are kept meanwhile:
+# anybody can claim, and each is kept and logged.
 WAITS: Final = datetime.timedelta(minutes=10)
-MOST_CLAIMS: Final = 5
+MOST_CLAIMS: Final = 100
 LONGEST_CLAIM: Final = 200
 
 _log = structlog.get_logger(__name__)
@@ -78,12 +79,11 @@ def take_handshake(callback_id: str, verification_key: str) -> EventCallback | N
     waiting = EventCallback.objects.select_for_update().filter(verified_at=None)
     since = timezone.now() - WAITS
     row = waiting.filter(callback_id=callback_id).first()
+    claims = {callback_id: verification_key}  # of a callback that has its name no other claim counts
     if row is None:
         row = waiting.filter(callback_id="", made_at__gte=since).order_by("-made_at").first()
-    if row is None:
-        return None
-    claims = {**_claims(row), callback_id: verification_key}
-    if len(claims) > MOST_CLAIMS:
+        claims = {**_claims(row), **claims} if row else claims
+    if row is None or len(claims) > MOST_CLAIMS:
         return None
     row.verification_key = Clear(json.dumps(claims))
     row.save(update_fields=["verification_key"])

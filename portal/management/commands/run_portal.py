@@ -44,7 +44,8 @@ class Command(BaseCommand):
             tie_to_parent(signal.SIGTERM)
         listener = listen(bind, port) if "web" in only else None
         running = refuse_a_second_run() if settings.EMBEDDED else None
-        self._say("Preparing the database, keys and pages (half a minute, the first time) ...")
+        if settings.EMBEDDED:
+            self._say("Preparing the database, keys and pages (half a minute, the first time) ...")
         self._prepare(only)
         sample = make_sample_data()
         supervisor = Supervisor(programs(only, listener), say=self._say)

@@ -24,6 +24,8 @@ ZONES: Final = (
 )
 # Clocks differ by minutes, and a message can't come from tomorrow.
 AHEAD: Final = datetime.timedelta(minutes=5)
+# Older than text messages to Marketing Cloud are: what systems write for "no date" (1/1/0001, 1/1/1900, 12/31/1969).
+EARLIEST: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _TIMES: Final = ("%I:%M:%S %p", "%I:%M %p", "%H:%M:%S", "%H:%M", "")
 _DAYS: Final = {
     "mdy": ("%m/%d/%Y", "%m-%d-%Y"),
@@ -33,16 +35,26 @@ _DAYS: Final = {
 
 
 def read_date(text: str, *, order: str, zone: str) -> datetime.datetime | None:
-    """The moment that `text` names, or None. Without an offset it is of `zone`; a date alone is its first moment."""
+    """The moment that `text` names, or None, also before EARLIEST.
+
+    Without an offset it is of `zone`; a date alone is its first moment.
+    """
     found = _parsed(" ".join(text.split()), order)
     if found is None:
         return None
     if found.tzinfo is None:
         found = found.replace(tzinfo=zoneinfo.ZoneInfo(zone))
     try:
-        return found.astimezone(datetime.UTC)
+        moment = found.astimezone(datetime.UTC)
     except (OverflowError, ValueError):
         return None
+    return moment if moment >= EARLIEST else None
+
+
+def names_a_time(text: str, *, order: str) -> bool:
+    """Whether `text` is more than a day. Midnight is a day: a workbook writes days so."""
+    found = _parsed(" ".join(text.split()), order)
+    return found is not None and found.time() != datetime.time.min
 
 
 def is_zone(name: str) -> bool:

@@ -28,7 +28,7 @@ _HINTS: Final = {
     Fault.NUMBER_MISSING: "There is no number in it.",
     Fault.NUMBER_ROUNDED: "A spreadsheet rounded the number (4.9E+12): export it as text.",
     Fault.DATE_MISSING: "There is no date in it.",
-    Fault.DATE_UNREADABLE: "The date is not written as the recipe says.",
+    Fault.DATE_UNREADABLE: "The date is not written as the recipe says, or is before the year 2000.",
     Fault.DATE_IN_FUTURE: "The date is in the future: is the time zone of the recipe right?",
 }
 OF_DATES: Final = frozenset({Fault.DATE_MISSING, Fault.DATE_UNREADABLE, Fault.DATE_IN_FUTURE})

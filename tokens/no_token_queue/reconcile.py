@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
 import uuid_utils.compat
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from audit import trail
@@ -35,9 +36,11 @@ from tokens.models import (
     TokenChain,
 )
 from tokens.no_token_queue import mending, rules
+from tokens.no_token_queue.dates import EARLIEST
 from tokens.no_token_queue.errors import ReasonMissing, WrongState
 from tokens.no_token_queue.following import follow, ladder_of
 
+_log = structlog.get_logger(__name__)
 What = QueueExplanation.What
 LOOK_BACK: Final = datetime.timedelta(days=30)
 # What the date of an extract means, and in which zone, is not public [assumed]: half a day either way is the same.
@@ -93,10 +96,15 @@ def reconcile(enterprise: Enterprise, *, actor: Actor = SYSTEM) -> QueueReconcil
 
 
 def reconcile_all() -> None:
-    """Every enterprise that has a queue: a job of the beat."""
+    """Every enterprise that has a queue: a job of the beat. One that fails is logged and keeps no other waiting."""
     for enterprise in Enterprise.objects.all():
-        if _has_queue(enterprise):
-            reconcile(enterprise)
+        try:
+            if _has_queue(enterprise):
+                reconcile(enterprise)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away, for all of them
+        except Exception as error:  # noqa: BLE001 - the others have their books done; no traceback, it could hold clear values
+            _log.error("queue.not-reconciled", enterprise=str(enterprise.pk), code=type(error).__name__)
 
 
 @transaction.atomic
@@ -137,7 +145,7 @@ def is_match(message: QueueMessage, chain: TokenChain) -> bool:
     """Whether a message of an extract and a chain of tries are the same."""
     if bytes(message.blind_index) != bytes(chain.value_digest):
         return False
-    at = message.received_at or message.extract.extracted_at
+    at = _moment_of(message)
     return chain.first_at - MATCH_WITHIN <= at <= chain.last_at + MATCH_WITHIN
 
 
@@ -152,7 +160,7 @@ def _judge_messages(
     length = ladder_of(enterprise).length
     for message in messages:
         books.counts["messages"] += 1
-        at = message.received_at or message.extract.extracted_at
+        at = _moment_of(message)
         if any(is_match(message, chain) for chain in of_value[bytes(message.blind_index)]):
             books.counts["seen"] += 1
         elif message.pk in explained:
@@ -241,6 +249,12 @@ def _by_value(chains: Iterable[TokenChain]) -> defaultdict[bytes, list[TokenChai
 def _explained(enterprise: Enterprise) -> frozenset[uuid.UUID]:
     rows = QueueExplanation.objects.filter(enterprise=enterprise)
     return frozenset(rows.values_list("subject", flat=True))
+
+
+def _moment_of(message: QueueMessage) -> datetime.datetime:
+    """When it was written, as far as is known. Rows of before hold dates of the year 1, too early to reckon with."""
+    at = message.received_at
+    return at if at and at >= EARLIEST else message.extract.extracted_at
 
 
 def _has_queue(enterprise: Enterprise) -> bool:

@@ -3,16 +3,18 @@
 The order of files and lines does not matter, nor how often one comes: rows are known by what they say.
 """
 
+import dataclasses
 import datetime
 import re
 import uuid
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import uuid_utils.compat
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from audit.trail import Actor
@@ -23,7 +25,7 @@ from tokens.formats.kinds import Kind
 from tokens.formats.normalise import InvalidValue, normalise
 from tokens.models import ConsentEvent, QueueBadLine, QueueExtract, QueueMessage
 from tokens.no_token_queue import digests, rules
-from tokens.no_token_queue.dates import AHEAD, read_date
+from tokens.no_token_queue.dates import AHEAD, names_a_time, read_date
 from tokens.no_token_queue.digests import Mark
 from tokens.no_token_queue.faults import Fault
 from tokens.no_token_queue.reading import Record
@@ -33,11 +35,20 @@ from tokens.no_token_queue.wording import Judgement, judge
 Intent, State = QueueMessage.Intent, QueueMessage.State
 # What a spreadsheet makes of a long number: 4.91761E+12.
 _ROUNDED: Final = re.compile(r"\d[.,]\d+E\+?\d+", re.IGNORECASE)
+# The zone of a date is not sure: a day lasts its own 24 hours and half a day either way.
+_DAY_ANYWHERE: Final = datetime.timedelta(hours=36)
+LIFTED: Final[dict[str, Any]] = {
+    "phrase": "", "points": 0, "why": "the same STOP was lifted since: is it a new one?",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a line says; `fault` is of its date, which stops no keyword."""
+    """What a line says; `fault` is of its date, which stops no keyword.
+
+    Without an id and a time, somebody who writes the same again can't be told from a row that is repeated. Such a row
+    has a mark `again`, that of this extract only.
+    """
 
     record: Record = field(repr=False)
     number: str = field(repr=False)  # E.164 digits
@@ -45,7 +56,9 @@ class Row:
     code: str
     received: datetime.datetime | None
     mark: Mark = field(repr=False)
+    again: Mark | None = field(default=None, repr=False)
     fault: str = ""
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +113,13 @@ class Taker:
             return BadRow(record, self.how.columns["number"], str(error))
         received, fault = self._received(cell.get("received"))
         said = (cell.get("code", ""), cell.get("text", ""), cell.get("received", ""), cell.get("id", ""))
-        mark = digests.mark(keyring(self.extract.enterprise_id), "row", number, *said)
-        return Row(record, number, cell.get("text", ""), cell.get("code", "")[:20], received, mark, fault)
+        ring = keyring(self.extract.enterprise_id)
+        mark, again = digests.mark(ring, "row", number, *said), None
+        if not cell.get("id") and not (received and names_a_time(cell["received"], order=self.how.order)):
+            again = digests.mark(ring, "again", str(self.extract.pk), number, *said)
+        return Row(
+            record, number, cell.get("text", ""), cell.get("code", "")[:20], received, mark, again, fault
+        )
 
     def _number(self, cell: str) -> str:
         """E.164 digits. Raises InvalidValue, or ValueError with a fault."""
@@ -125,17 +143,50 @@ class Taker:
 
     # -- writing ------------------------------------------------------------------------------------------------
     def _unknown(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows that no extract had before, each once."""
-        asked = [digest for row in rows for digest in row.mark.all]
-        held = QueueMessage.objects.filter(enterprise=self.extract.enterprise_id, row_digest__in=asked)
-        known = {bytes(digest) for digest in held.values_list("row_digest", flat=True)}
-        new = {row.mark.digest: row for row in rows if known.isdisjoint(row.mark.all)}
-        return list(new.values())
+        """The rows that no extract had before, each once; and those that may be new since theirs was lifted."""
+        marks = [mark for row in rows for mark in (row.mark, row.again) if mark]
+        held = QueueMessage.objects.filter(
+            enterprise=self.extract.enterprise_id, row_digest__in=[one for mark in marks for one in mark.all]
+        )
+        known = {
+            bytes(digest): None if is_erased else event
+            for digest, event, is_erased in held.annotate(is_erased=Q(number__isnull=True)).values_list(
+                "row_digest", "consent_event", "is_erased"
+            )
+        }
+        lifted = self._lifted(rows, known)
+        new: dict[bytes, Row] = {}
+        for row in rows:
+            events = [known[digest] for digest in row.mark.all if digest in known]
+            if not events:
+                new[row.mark.digest] = row
+                continue
+            consents = [lifted[one] for one in events if one in lifted]
+            if row.again and known.keys().isdisjoint(row.again.all) and _may_be_new(row, consents):
+                new[row.again.digest] = dataclasses.replace(row, mark=row.again, is_again=True)
+        return [new[digest] for digest in sorted(new)]
+
+    def _lifted(
+        self, rows: Sequence[Row], known: Mapping[bytes, uuid.UUID | None]
+    ) -> dict[uuid.UUID, datetime.datetime]:
+        """When the consent was given that lifted an opt-out of such a row, before this extract was written."""
+        events = {known.get(digest) for row in rows if row.again for digest in row.mark.all} - {None}
+        if not events:
+            return {}
+        consents = ConsentEvent.objects.filter(
+            enterprise=self.extract.enterprise_id,
+            action=ConsentEvent.Action.OPT_IN,
+            lifts__overlap=list(events),
+            occurred_at__lt=self.extract.extracted_at,
+        )
+        given = consents.order_by("occurred_at").values_list("lifts", "occurred_at")
+        return {event: at for lifts, at in given for event in lifts}
 
     def _message(self, row: Row) -> QueueMessage:
         judged = judge(row.text, keywords=self.keywords, languages=self.languages)
         ring = keyring(self.extract.enterprise_id)
-        event = self._block(row, judged) if judged.keyword else None
+        event = self._block(row, judged) if judged.keyword and not row.is_again else None
+        is_likely = judged.is_likely or row.is_again
         return QueueMessage(
             id=uuid_utils.compat.uuid7(),
             enterprise_id=self.extract.enterprise_id,
@@ -146,9 +197,9 @@ class Taker:
             text=Clear(row.text),
             code=row.code,
             received_at=row.received,
-            intent=Intent.KEYWORD if event else Intent.LIKELY if judged.is_likely else Intent.UNCLEAR,
+            intent=Intent.KEYWORD if event else Intent.LIKELY if is_likely else Intent.UNCLEAR,
             score=judged.score,
-            reasons=list(judged.reasons),
+            reasons=[*([LIFTED] if row.is_again else []), *judged.reasons],
             state=State.BLOCKED if event else State.WAITING,
             extract=self.extract,
             line=row.record.line,
@@ -204,6 +255,11 @@ class Taker:
             sorted(lines.values(), key=lambda one: bytes(one.line_digest)), ignore_conflicts=True
         )
         return len(lines)
+
+
+def _may_be_new(row: Row, lifted: Sequence[datetime.datetime]) -> bool:
+    """Whether the row may have been written after the consent that lifted the same one. A day may be of any zone."""
+    return any(row.received is None or row.received + _DAY_ANYWHERE > at for at in lifted)
 
 
 def opt_out_of(

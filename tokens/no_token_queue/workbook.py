@@ -3,7 +3,7 @@
 import datetime
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
@@ -14,10 +14,16 @@ from tokens.no_token_queue.errors import NotAnExtract, TooLarge
 
 # What a few kilobytes may unpack to.
 _LARGEST_UNPACKED: Final = 400_000_000
+# A cell far out stands for all empty ones before it: a few kilobytes are millions of cells.
+_MOST_COLUMNS: Final = 200
+_MOST_ROWS: Final = 1_048_576  # a sheet's, by the format
+_MOST_VISITED: Final = 20_000_000
+_MOST_CELLS: Final = 5_000_000
+_MOST_CHARACTERS: Final = 100_000_000
 
 
 def rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """(line, cells) of each row. Raises NotAnExtract, TooLarge."""
+    """(line, cells) of each row that holds something, up to its last filled cell. Raises NotAnExtract, TooLarge."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(part.file_size for part in archive.infolist()) > _LARGEST_UNPACKED:
@@ -25,13 +31,39 @@ def rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # exports write the wrong ones
-        found = [
-            (line, [_text(cell) for cell in cells])
-            for line, cells in enumerate(sheet.iter_rows(values_only=True), start=1)
-        ]
+        found = _filled(sheet.iter_rows(values_only=True))
     except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError, ValueError, ParseError, OSError):
         raise NotAnExtract from None
     return iter(found)
+
+
+def _filled(rows: Iterable[Sequence[Any]]) -> list[tuple[int, list[str]]]:
+    """The rows that hold something, while they are few enough to keep. Raises TooLarge."""
+    found: list[tuple[int, list[str]]] = []
+    visited = kept = characters = 0
+    for line, cells in enumerate(rows, start=1):
+        visited += len(cells)
+        if line > _MOST_ROWS:
+            raise TooLarge(f"more than {_MOST_ROWS:,} rows")
+        if visited > _MOST_VISITED:
+            raise TooLarge(f"more than {_MOST_VISITED:,} cells, most of them empty")
+        if cells.count(None) == len(cells):
+            continue
+        texts = [_text(cell) for cell in cells]
+        while texts and not texts[-1]:
+            texts.pop()
+        if not texts:
+            continue
+        found.append((line, texts))
+        # Each row is filled up to the columns that the first one names.
+        columns = len(found[0][1])
+        if columns > _MOST_COLUMNS:
+            raise TooLarge(f"more than {_MOST_COLUMNS} columns")
+        kept += max(columns, len(texts))
+        characters += sum(map(len, texts))
+        if kept > _MOST_CELLS or characters > _MOST_CHARACTERS:
+            raise TooLarge(f"more than {_MOST_CELLS:,} cells or {_MOST_CHARACTERS:,} characters")
+    return found
 
 
 def _text(cell: Any) -> str:

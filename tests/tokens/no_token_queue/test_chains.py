@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from audit.models import AuditEvent
 from audit.vocabulary import Action
@@ -18,7 +19,7 @@ from tests.tokens.no_token_queue.cast import ANA, BEN, csv_of, imported
 from tokens.api import allowlist
 from tokens.formats.kinds import Kind
 from tokens.models import Enterprise, QueueReconciliation, TokenChain
-from tokens.no_token_queue import following, mending, reconcile
+from tokens.no_token_queue import following, mending, reconcile, taking
 from tokens.no_token_queue.chains import GRACE, Chain, Ladder, Try, group
 from tokens.no_token_queue.following import follow, open_chains
 
@@ -258,6 +259,39 @@ def test_tasks_work_every_enterprise(acme: Enterprise) -> None:
     following.follow_all()
     reconcile.reconcile_all()
     assert QueueReconciliation.objects.get().enterprise == acme
+
+
+def test_one_enterprise_that_fails_is_logged_and_keeps_no_other_waiting(
+    acme: Enterprise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beta = an_enterprise("Beta")
+    for one in (acme, beta):
+        imported(one, csv_of(row(BEN)), at=timezone.now())
+    real = reconcile.follow
+
+    def failing(enterprise: Enterprise) -> int:
+        if enterprise == acme:
+            raise OverflowError(BEN)
+        return real(enterprise)
+
+    monkeypatch.setattr(reconcile, "follow", failing)
+    with capture_logs() as logs:
+        reconcile.reconcile_all()
+    assert QueueReconciliation.objects.get().enterprise == beta
+    [failed] = [line for line in logs if line["event"] == "queue.not-reconciled"]
+    assert (failed["enterprise"], failed["code"]) == (str(acme.pk), "OverflowError")
+    assert BEN not in str(logs)
+
+
+def test_a_date_of_the_year_one_that_was_stored_before_is_reckoned_as_none(
+    acme: Enterprise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
+    with monkeypatch.context() as patch:
+        patch.setattr(taking, "read_date", lambda *_, **__: received)
+        imported(acme, csv_of(row(BEN)), at=timezone.now())
+    assert reconcile.QueueMessage.objects.get().received_at == received
+    assert reconcile.reconcile(acme).unexplained_count == 1
 
 
 def test_a_chain_that_got_its_token_is_answered_whatever_its_tries() -> None:

@@ -227,7 +227,7 @@ def test_a_bad_line_is_kept_sealed_with_line_column_and_reason_and_its_neighbour
     assert BEN in [one.number.open() for one in QueueMessage.objects.all() if one.number]
 
 
-@pytest.mark.parametrize("date", ["", "soon", "1/1/2099"])
+@pytest.mark.parametrize("date", ["", "soon", "1/1/2099", "1/1/0001 12:00:00 AM", "01/01/1900", "12/31/1999"])
 def test_a_stop_with_a_date_that_cannot_be_read_blocks_all_the_same(acme: Enterprise, date: str) -> None:
     imported(acme, csv_of((ANA, "46356", "STOP", date)))
     assert is_blocked(acme, ANA)

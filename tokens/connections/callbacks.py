@@ -76,18 +76,26 @@ def take_handshake(callback_id: str, verification_key: str) -> EventCallback | N
     """Keep what a handshake claims, to be answered by `answer_handshake`; None where nobody waits for it."""
     if not 0 < len(callback_id) <= LONGEST_CLAIM or not 0 < len(verification_key) <= LONGEST_CLAIM:
         return None
-    waiting = EventCallback.objects.select_for_update().filter(verified_at=None)
-    since = timezone.now() - WAITS
-    row = waiting.filter(callback_id=callback_id).first()
-    claims = {callback_id: verification_key}  # of a callback that has its name no other claim counts
-    if row is None:
-        row = waiting.filter(callback_id="", made_at__gte=since).order_by("-made_at").first()
-        claims = {**_claims(row), **claims} if row else claims
-    if row is None or len(claims) > MOST_CLAIMS:
-        return None
+    nameless = Q(callback_id="", made_at__gte=timezone.now() - WAITS)
+    # One statement: between two, or while the second waits for its lock, a nameless row can get the very name.
+    waiting = EventCallback.objects.select_for_update().filter(
+        Q(callback_id=callback_id) | nameless, verified_at=None
+    )
+    rows = list(waiting.order_by("-made_at"))
+    named = [row for row in rows if row.callback_id == callback_id]
+    kept = [row for row in named or rows if _keep_claim(row, callback_id, verification_key)]
+    return kept[0] if kept else None
+
+
+def _keep_claim(row: EventCallback, callback_id: str, verification_key: str) -> bool:
+    """Whether there was room for it. Of a callback that has its name no other claim counts."""
+    before = {} if row.callback_id else _claims(row)
+    claims = {**before, callback_id: verification_key}
+    if len(claims) > MOST_CLAIMS:
+        return False
     row.verification_key = Clear(json.dumps(claims))
     row.save(update_fields=["verification_key"])
-    return row
+    return True
 
 
 def answer_handshakes() -> None:

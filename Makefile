@@ -1,7 +1,7 @@
 # Everything needs Python 3.11+ and make only. State is var/, the environment is .venv/.
 SHELL := /bin/sh
 PORT ?= 8000
-# Tests run beside each other, three workers for two cores; WORKERS=0 runs them in one process.
+# Tests run beside each other, one worker for each core; WORKERS=0 runs them in one process.
 WORKERS ?= auto
 ARGS ?=
 BIN := .venv/bin

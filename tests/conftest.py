@@ -1,6 +1,5 @@
 """Databases for tests: a clone for each test process, in which every test rolls back, and `own_database`."""
 
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -181,12 +180,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: either django_db (rolls back) or own_database (commits)."
             )
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as cores: the slow tests wait for processes more than they compute."""
-    return math.ceil(1.5 * (os.cpu_count() or 1))
 
 
 @pytest.hookimpl(optionalhook=True)

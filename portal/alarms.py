@@ -31,7 +31,7 @@ AT_ONCE: Final = 100
 MOST_OVERDUE: Final = 5000
 FEW: Final = 5
 ANSWER_WITHIN: Final = 10.0
-FAILURES: Final = (OSError, smtplib.SMTPException, httpx2.HTTPError)
+FAILURES: Final = (OSError, smtplib.SMTPException, httpx2.HTTPError, httpx2.InvalidURL)
 _ACTS: Final = dict(Action.choices)
 _log = structlog.get_logger(__name__)
 

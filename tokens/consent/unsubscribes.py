@@ -2,7 +2,8 @@
 
 *received → blocked at Resolve → written to Marketing Cloud → verified by read-back → closed*. Every act locks its
 row and records an event about it in the same transaction, so the events are its history. Nothing is closed without
-proof: Marketing Cloud's own word, or that of a second person (docs/unsubscribes.md); the database holds that too.
+proof: Marketing Cloud's own word, or that of a second person (docs/unsubscribes.md). The database refuses an end
+without any; that the proof is true is held here.
 """
 
 import datetime

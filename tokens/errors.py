@@ -81,6 +81,10 @@ class SecretMissing(BadConnection):
     """The connection lacks its client secret, or its signing key: enter or make it on the connection's page."""
 
 
+class SimulatorInProduction(BadConnection):
+    """A simulator serves sandboxes only, since what it answers proves nothing: take MARKETING_CLOUD_HOSTS away."""
+
+
 class BadOptOut(VaultError):
     """An opt-out can't be recorded so."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from tokens.connections.recording import recorder
-from tokens.errors import NoConnection, NotInUse, SecretMissing
+from tokens.errors import NoConnection, NotInUse, SecretMissing, SimulatorInProduction
 from tokens.marketing_cloud import ClientCredentials, JwtBearer, MarketingCloud, Patience, Tenant
 from tokens.marketing_cloud.grants import Grant
 from tokens.marketing_cloud.tenant import Api
@@ -37,8 +37,13 @@ def connection_of(unit: BusinessUnit) -> Connection:
 def client_of(
     connection: Connection, *, mid: str | None, links: Sequence[int] = (), patience: Patience
 ) -> MarketingCloud:
-    """A client whether the connection is in use or not: for its test. Raises SecretMissing or CryptoError."""
+    """A client whether the connection is in use or not: for its test.
+
+    Raises SecretMissing, SimulatorInProduction or CryptoError.
+    """
     tenant = tenant_of(connection)
+    if settings.PRODUCTION and tenant.is_simulated and not connection.enterprise.sandbox:
+        raise SimulatorInProduction(connection.name)
     return MarketingCloud(
         tenant,
         _grant(connection, tenant, mid),

@@ -10,7 +10,7 @@ from typing import Final
 
 from tokens.connections.client import client_of
 from tokens.crypto.errors import CryptoError
-from tokens.errors import SecretMissing
+from tokens.errors import SecretMissing, SimulatorInProduction
 from tokens.log.recording import NotRecorded
 from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience, errors
 from tokens.marketing_cloud.client import NEEDED_SCOPES, Whom
@@ -71,7 +71,7 @@ def walk(connection: Connection, *, mid: str | None) -> Walk:
             granted = cloud.caller.access.token().scopes
             for step, said in _beyond_the_token(connection, cloud, mid):
                 passed |= {step: said}  # one by one: what passed stays when a later step fails
-    except (MarketingCloudError, SecretMissing) as error:
+    except (MarketingCloudError, SecretMissing, SimulatorInProduction) as error:
         failure = (_step_of(error, granted, passed), str(error))
     except CryptoError as error:
         failure = (Step.TOKEN, str(error))

@@ -26,7 +26,7 @@ from tokens.connections.verbs import (
 )
 from tokens.connections.walk import Step, Walk
 from tokens.crypto.keyset import DataKey, Purpose
-from tokens.errors import BadConnection, NoConnection, NotInUse, NotUnique
+from tokens.errors import BadConnection, NoConnection, NotInUse, NotUnique, SimulatorInProduction
 from tokens.log.rebuild import Proof, rebuild
 from tokens.log.recording import NotRecorded
 from tokens.marketing_cloud.subscribers import Done
@@ -200,6 +200,18 @@ def test_in_a_sandbox_one_person_is_enough(simulator: Simulator) -> None:
     ines = asking.actor(desk.somebody(Role.INTEGRATION_ADMIN, enterprise=sandbox))
     assert approval.use(reread(made), reason="", actor=ines).waits_for is None
     assert reread(made).in_use_since is not None
+
+
+def test_in_production_a_simulator_proves_nothing_to_a_live_enterprise(
+    connection: Connection, shop: BusinessUnit, settings: Any
+) -> None:
+    in_use(connection)
+    with cloud(shop) as client:
+        assert client.whom().mid == shop.mid
+    settings.PRODUCTION = True
+    with pytest.raises(SimulatorInProduction):
+        cloud(shop)
+    assert "sandboxes only" in failing_step(connection)[1]
 
 
 def test_what_leads_to_another_package_takes_it_out_of_use_and_a_new_name_does_not(

@@ -95,11 +95,6 @@ def urgency(asked_at: datetime.datetime, due_at: datetime.datetime, now: datetim
     return Urgency.RED if left <= 0.2 else Urgency.AMBER if left <= 0.5 else Urgency.CALM
 
 
-def is_business_day(code: str, day: datetime.date) -> bool:
-    """Whether the terms of a law count that day."""
-    return _calendar(law_of(code).calendar).is_working_day(day)
-
-
 def _end_of_business_day(law: Law, since: datetime.datetime, number: int) -> datetime.datetime:
     zone = ZoneInfo(law.zone)
     day = _calendar(law.calendar).get_nth_working_day(since.astimezone(zone).date(), number)

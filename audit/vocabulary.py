@@ -81,6 +81,7 @@ class Action(models.TextChoices):
     UNSUBSCRIBE_TAKEN = "unsubscribe.taken", "took on an unsubscribe"
     UNSUBSCRIBE_WRITTEN = "unsubscribe.written", "unsubscribed them in Marketing Cloud"
     UNSUBSCRIBE_VERIFIED = "unsubscribe.verified", "verified an unsubscribe in Marketing Cloud"
+    UNSUBSCRIBE_RETRIED = "unsubscribe.retried", "had Marketing Cloud told of an unsubscribe again"
     UNSUBSCRIBE_CLOSED = "unsubscribe.closed", "closed an unsubscribe"
     UNSUBSCRIBE_PAUSED = "unsubscribe.paused", "paused the clock of an unsubscribe"
     UNSUBSCRIBE_RESUMED = "unsubscribe.resumed", "let the clock of an unsubscribe run on"

@@ -98,7 +98,7 @@ ACTS: Final[dict[str, tuple[type[forms.Form], Act, str]]] = {
     ),
     "retry": (
         forms.Form,
-        lambda row, _given, _visit: outbox.try_again(row.pk),
+        lambda row, _given, visit: outbox.try_again(row, actor=visit.actor),
         "It is tried again within seconds.",
     ),
     "extend": (

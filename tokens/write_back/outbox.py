@@ -5,10 +5,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
-from tokens.models import WriteBack
+from audit import trail
+from audit.trail import Actor
+from audit.vocabulary import Action
+from tokens.consent import unsubscribes
+from tokens.models import Unsubscribe, WriteBack
 
 # Longer than the slowest exchange with all its patience.
 LEASE: Final = datetime.timedelta(minutes=10)
@@ -86,10 +90,19 @@ def leave_to_people(claimed: Claim, trouble: str) -> None:
     _close(claimed, state=State.DEAD, trouble=trouble[:64])
 
 
-def try_again(unsubscribe_id: uuid.UUID) -> bool:
-    """Somebody mended what was wrong: it is tried at once. Whether there was such a row."""
-    rows = WriteBack.objects.filter(pk=unsubscribe_id).exclude(state=State.DONE)
-    return bool(rows.update(state=State.PENDING, next_try_at=timezone.now()))
+@transaction.atomic
+def try_again(row: Unsubscribe, *, actor: Actor) -> bool:
+    """Somebody mended what was wrong: it is tried at once. Whether there was anything to try."""
+    waiting = WriteBack.objects.filter(pk=row.pk).exclude(state=State.DONE)
+    if not waiting.update(state=State.PENDING, next_try_at=timezone.now()):
+        return False
+    trail.record(
+        Action.UNSUBSCRIBE_RETRIED,
+        actor=actor,
+        enterprise_id=row.enterprise_id,
+        target=unsubscribes.target(row),
+    )
+    return True
 
 
 def _close(claimed: Claim, **changes: object) -> None:

@@ -157,7 +157,8 @@ def test_whom_marketing_cloud_does_not_know_is_left_to_people(
         "no_such_subscriber" if known else "no_subscriber_key",
     )
     assert now(row).state == State.BLOCKED
-    assert outbox.try_again(row.pk)
+    assert outbox.try_again(row, actor=OLGA)
+    assert AuditEvent.objects.filter(action=Action.UNSUBSCRIBE_RETRIED, target_id=str(row.pk)).count() == 1
     assert sent(row).state == WriteBack.State.PENDING
 
 

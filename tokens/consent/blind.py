@@ -1,11 +1,12 @@
 """A person by blind index: consent outlives erasure, so nothing here needs a mapping or a clear value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
 
 from tokens.crypto.errors import CannotOpen
-from tokens.crypto.keyring import keyring
+from tokens.crypto.keyring import IndexKey, keyring
 from tokens.formats.kinds import Kind
 from tokens.formats.normalise import normalise
 from tokens.formats.typed_numbers import readings
@@ -36,23 +37,43 @@ class BlindIndexes:
         return bytes(digest) in self.digests
 
 
-def of_value(enterprise: Enterprise, kind: Kind, value: str) -> BlindIndexes:
-    """The blind indexes under every live version of an address, or of E.164 digits. Raises InvalidValue."""
+def versions_of(enterprise: Enterprise) -> tuple[IndexKey, ...]:
+    """Every live version of an enterprise, asked for anew: once for a set of people."""
     ring = keyring(enterprise.pk)
     # A version that another process made live a moment ago must not be missed: nothing reads the old one again.
     ring.refresh(force=True)
-    versions = ring.live_versions()
-    forms = {one.normalisation: normalise(kind, value, version=one.normalisation) for one in versions}
+    return ring.live_versions()
+
+
+def of_value(
+    enterprise: Enterprise,
+    kind: Kind,
+    value: str,
+    *,
+    region: str = "",
+    versions: Sequence[IndexKey] | None = None,
+) -> BlindIndexes:
+    """The blind indexes under every live version of an address, or of a number.
+
+    A number begins with its country calling code, or was written in the country `region`. Raises InvalidValue.
+    """
+    versions = versions or versions_of(enterprise)
+    forms = {
+        number: normalise(kind, value, version=number, default_region=region)
+        for number in {one.normalisation for one in versions}
+    }
     return BlindIndexes(tuple((one.number, one.digest(kind, forms[one.normalisation])) for one in versions))
 
 
-def of_typed(enterprise: Enterprise, kind: Kind, typed: str, *, home: str) -> list[BlindIndexes]:
+def of_typed(
+    enterprise: Enterprise, kind: Kind, typed: str, *, home: str, versions: Sequence[IndexKey] | None = None
+) -> list[BlindIndexes]:
     """Those of each value that a person can have meant; more than one only for a number. Raises InvalidValue."""
     values = [typed] if kind == Kind.EMAIL else readings(typed, home)
-    return [of_value(enterprise, kind, value) for value in values]
+    return [of_value(enterprise, kind, value, versions=versions) for value in values]
 
 
-def of_mapping(mapping: Mapping) -> BlindIndexes:
+def of_mapping(mapping: Mapping, *, versions: Sequence[IndexKey] | None = None) -> BlindIndexes:
     """Those that the mapping names and, while its value can be opened, those of every live version."""
     stored = {
         version: bytes(digest)
@@ -63,8 +84,9 @@ def of_mapping(mapping: Mapping) -> BlindIndexes:
         if version is not None and digest is not None
     }
     if mapping.state == State.ACTIVE:
+        kind = Kind(mapping.kind)
         try:
-            live = of_value(mapping.enterprise, Kind(mapping.kind), mapping.value.open())
+            live = of_value(mapping.enterprise, kind, mapping.value.open(), versions=versions)
         except CannotOpen:
             pass  # the alarm is Resolve's; an opt-out must not wait for a key
         else:

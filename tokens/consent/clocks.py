@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -68,7 +68,7 @@ def due(code: str, asked_at: datetime.datetime) -> Due:
     return Due(
         at=_end_of_business_day(law, asked_at, law.business_days),
         target_at=_end_of_business_day(law, asked_at, min(TARGET_DAYS, law.business_days)),
-        calendar=f"{law.calendar} holidays {version('holidays')}",
+        calendar=f"{law.calendar} holidays {_edition()}",
     )
 
 
@@ -96,12 +96,22 @@ def urgency(asked_at: datetime.datetime, due_at: datetime.datetime, now: datetim
 
 
 def _end_of_business_day(law: Law, since: datetime.datetime, number: int) -> datetime.datetime:
-    zone = ZoneInfo(law.zone)
-    day = _calendar(law.calendar).get_nth_working_day(since.astimezone(zone).date(), number)
-    midnight = datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time(), zone)
+    return _end_of_day(law.calendar, law.zone, since.astimezone(ZoneInfo(law.zone)).date(), number)
+
+
+@lru_cache(maxsize=10_000)
+def _end_of_day(calendar: str, zone: str, since: datetime.date, number: int) -> datetime.datetime:
+    """The end of the `number`th business day after `since`. A file of opt-outs asks for few days, again and again."""
+    day = _calendar(calendar).get_nth_working_day(since, number)
+    midnight = datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time(), ZoneInfo(zone))
     return midnight.astimezone(datetime.UTC)
 
 
 @cache
 def _calendar(code: str) -> holidays.HolidayBase:
     return holidays.financial_holidays(code) if code == "ECB" else holidays.country_holidays(code)
+
+
+@cache
+def _edition() -> str:
+    return version("holidays")

@@ -37,30 +37,6 @@ LONGEST_EXTENSION: Final = 60
 LONGEST_PAUSE: Final = datetime.timedelta(days=30)
 
 
-def open_for(event: ConsentEvent) -> Unsubscribe:
-    """Open the unsubscribe of an opt-out, in the transaction that recorded it."""
-    due = clocks.due(event.law, event.occurred_at)
-    told = event.source == ConsentEvent.Source.MARKETING_CLOUD
-    return Unsubscribe.objects.create(
-        event=event,
-        enterprise=event.enterprise,
-        state=State.CLOSED if told else _first_state(event),
-        proof=Proof.ITS_OWN if told else Proof.NONE,
-        closed_at=timezone.now() if told else None,
-        to_tell=not told and event.kind == Kind.EMAIL and event.scope != ConsentEvent.Scope.SHORT_CODE,
-        law=event.law,
-        calendar=due.calendar,
-        asked_at=event.occurred_at,
-        target_at=due.target_at,
-        due_at=due.at,
-    )
-
-
-def _first_state(event: ConsentEvent) -> Unsubscribe.State:
-    at_resolve = event.scope == ConsentEvent.Scope.ENTERPRISE and event.enterprise.optout_blocks_resolve
-    return State.BLOCKED if at_resolve else State.RECEIVED
-
-
 # -- the acts of people -------------------------------------------------------------------------------------
 def take(unsubscribe_id: uuid.UUID, *, actor: Actor) -> Unsubscribe:
     """Become its owner; taking over from somebody is allowed and recorded. Raises BadStep."""

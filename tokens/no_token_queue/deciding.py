@@ -29,15 +29,14 @@ def opt_out(message_id: uuid.UUID, *, reason: str = "", actor: Actor) -> QueueMe
     message = _locked(message_id)
     if message.state not in (State.WAITING, State.NOT_OPT_OUT) or message.number is None:
         raise WrongState
-    event = taking.opt_out_of(
+    said = taking.opt_out_of(
         message.extract,
         number=message.number.open(),
         digest=bytes(message.row_digest),
         received=message.received_at,
         evidence=taking.evidence_of(_opened(message.text), message.code, message.extract, message.line),
-        actor=actor,
     )
-    message.consent_event = event.pk
+    [message.consent_event] = taking.record(message.extract, [said], actor=actor)
     return _decided(message, State.OPT_OUT, reason, actor)
 
 

@@ -18,9 +18,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit.trail import Actor
-from tokens.consent.opt_outs import record_opt_out
+from tokens.consent.opt_outs import OptOut, record_opt_outs
 from tokens.crypto.fields import Clear
 from tokens.crypto.keyring import keyring
+from tokens.errors import BadOptOut
 from tokens.formats.kinds import Kind
 from tokens.formats.normalise import InvalidValue, normalise
 from tokens.models import ConsentEvent, QueueBadLine, QueueExtract, QueueMessage
@@ -89,7 +90,7 @@ class Taker:
         counts = Counter(known=0)
         new = self._unknown(rows)
         counts["known"] = len(rows) - len(new)
-        messages = [self._message(row) for row in new]
+        messages = self._messages(new)
         QueueMessage.objects.bulk_create(messages, ignore_conflicts=True)
         stored = set(
             QueueMessage.objects.filter(pk__in=[one.pk for one in messages]).values_list("pk", flat=True)
@@ -182,10 +183,18 @@ class Taker:
         given = consents.order_by("occurred_at").values_list("lifts", "occurred_at")
         return {event: at for lifts, at in given for event in lifts}
 
-    def _message(self, row: Row) -> QueueMessage:
-        judged = judge(row.text, keywords=self.keywords, languages=self.languages)
+    def _messages(self, rows: Sequence[Row]) -> list[QueueMessage]:
+        """What each row says; keywords block, all of them in one set."""
+        judged = [judge(row.text, keywords=self.keywords, languages=self.languages) for row in rows]
+        block = [row for row, one in zip(rows, judged, strict=True) if one.keyword and not row.is_again]
+        events = dict(zip((row.mark.digest for row in block), self._blocked(block), strict=True))
+        return [
+            self._message(row, one, events.get(row.mark.digest))
+            for row, one in zip(rows, judged, strict=True)
+        ]
+
+    def _message(self, row: Row, judged: Judgement, event_id: uuid.UUID | None) -> QueueMessage:
         ring = keyring(self.extract.enterprise_id)
-        event = self._block(row, judged) if judged.keyword and not row.is_again else None
         is_likely = judged.is_likely or row.is_again
         return QueueMessage(
             id=uuid_utils.compat.uuid7(),
@@ -197,24 +206,27 @@ class Taker:
             text=Clear(row.text),
             code=row.code,
             received_at=row.received,
-            intent=Intent.KEYWORD if event else Intent.LIKELY if is_likely else Intent.UNCLEAR,
+            intent=Intent.KEYWORD if event_id else Intent.LIKELY if is_likely else Intent.UNCLEAR,
             score=judged.score,
             reasons=[*([LIFTED] if row.is_again else []), *judged.reasons],
-            state=State.BLOCKED if event else State.WAITING,
+            state=State.BLOCKED if event_id else State.WAITING,
             extract=self.extract,
             line=row.record.line,
-            consent_event=event.pk if event else None,
+            consent_event=event_id,
         )
 
-    def _block(self, row: Row, judged: Judgement) -> ConsentEvent:
-        return opt_out_of(
-            self.extract,
-            number=row.number,
-            digest=row.mark.digest,
-            received=row.received,
-            evidence=evidence_of(row.text, row.code, self.extract, row.record.line),
-            actor=self.actor,
-        )
+    def _blocked(self, rows: Sequence[Row]) -> list[uuid.UUID]:
+        said = [
+            opt_out_of(
+                self.extract,
+                number=row.number,
+                digest=row.mark.digest,
+                received=row.received,
+                evidence=evidence_of(row.text, row.code, self.extract, row.record.line),
+            )
+            for row in rows
+        ]
+        return record(self.extract, said, actor=self.actor)
 
     def _keep(
         self,
@@ -263,28 +275,30 @@ def _may_be_new(row: Row, lifted: Sequence[datetime.datetime]) -> bool:
 
 
 def opt_out_of(
-    extract: QueueExtract,
-    *,
-    number: str,
-    digest: bytes,
-    received: datetime.datetime | None,
-    evidence: str,
-    actor: Actor,
-) -> ConsentEvent:
-    """Record what a message of the queue asks for: the same message is the same event, however often it comes.
+    extract: QueueExtract, *, number: str, digest: bytes, received: datetime.datetime | None, evidence: str
+) -> OptOut:
+    """What a message of the queue asks for: the same message is the same event, however often it comes.
 
     Without a date that can be read, the person asked when the extract was written at the latest.
     """
-    return record_opt_out(
-        extract.enterprise,
+    return OptOut(
         kind=Kind.MOBILE,
         raw_value=number,
         source=ConsentEvent.Source.NO_TOKEN_QUEUE,
         source_id=f"queue:{digest.hex()}",
         occurred_at=received or extract.extracted_at,
         evidence=evidence,
-        actor=actor,
     )
+
+
+def record(extract: QueueExtract, said: Sequence[OptOut], *, actor: Actor) -> list[uuid.UUID]:
+    """The events of these opt-outs. Raises what one of them is refused for: its number was read before."""
+    found = []
+    for recorded in record_opt_outs(extract.enterprise, said, actor=actor):
+        if recorded.event_id is None:
+            raise recorded.refusal or BadOptOut
+        found.append(recorded.event_id)
+    return found
 
 
 def evidence_of(text: str, code: str, extract: QueueExtract, line: int) -> str:

@@ -28,7 +28,7 @@ from tests.tokens.no_token_queue.cast import (
     imported,
     xlsx_of,
 )
-from tokens.consent.opt_outs import record_opt_out
+from tokens.consent.opt_outs import Recorded, record_opt_outs
 from tokens.crypto.keyring import keyring
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, QueueBadLine, QueueExtract, QueueMessage, Suppression
@@ -181,15 +181,15 @@ def test_an_interrupted_import_goes_on_where_it_was(
     extract = extracts.load(acme, [csv_of(*rows)], name="q.csv", extracted_at=YESTERDAY, actor=OLGA)
     calls = 0
 
-    def failing(*args: Any, **facts: Any) -> ConsentEvent:
+    def failing(*args: Any, **facts: Any) -> list[Recorded]:
         nonlocal calls
         calls += 1
-        if calls == 4:
+        if calls == 2:
             raise ConnectionError
-        return record_opt_out(*args, **facts)
+        return record_opt_outs(*args, **facts)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tokens.no_token_queue.taking.record_opt_out", failing)
+        patch.setattr("tokens.no_token_queue.taking.record_opt_outs", failing)
         with pytest.raises(ConnectionError):
             extracts.take_over(extract, cast.READING, actor=OLGA)
     assert QueueMessage.objects.count() == ConsentEvent.objects.count() == 2

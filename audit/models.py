@@ -36,6 +36,7 @@ class Api(models.TextChoices):
     GET_TOKEN = "get-token", "Get Token"
     OAUTH = "oauth", "OAuth token"
     EVENTS = "events", "Event notifications"
+    OPT_OUTS = "opt-outs", "Opt-outs"
     # Ours to Marketing Cloud, by its hosts.
     CLOUD_AUTH = "cloud-auth", "Marketing Cloud: auth"
     CLOUD_REST = "cloud-rest", "Marketing Cloud: REST"

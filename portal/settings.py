@@ -314,7 +314,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = API_MAX_BODY_BYTES
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "tokens.ApiClient"
 OAUTH2_PROVIDER = {
-    "SCOPES": {"tokens.resolve": "Resolve tokens", "tokens.get": "Get tokens"},
+    "SCOPES": {
+        "tokens.resolve": "Resolve tokens",
+        "tokens.get": "Get tokens",
+        "opt-outs.record": "Record opt-outs",
+    },
     "ACCESS_TOKEN_EXPIRE_SECONDS": 1200,
     "ALLOWED_GRANT_TYPES": ["client_credentials"],
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],

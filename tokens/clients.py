@@ -20,7 +20,7 @@ from tokens.crypto.keyring import keyring
 from tokens.crypto.keyset import Purpose
 from tokens.errors import BadClient, BadNetwork, LastSecret, SecretRetired, TwoSecretsLive
 from tokens.models import AllowedNetwork, ApiClient, ClientSecret, Enterprise
-from tokens.models.clients import AuthMethod, Scope
+from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
 
 NOTHING_OPENS_THIS: Final = "pbkdf2_sha256$1$none$!"
 """Stands in Django OAuth Toolkit's own secret column: a hash by its form, of no secret, and free to make."""
@@ -34,7 +34,7 @@ def create_client(
     *,
     name: str,
     auth: AuthMethod | str,
-    scopes: Iterable[Scope | str] = (Scope.RESOLVE, Scope.GET),
+    scopes: Iterable[Scope | str] = FOR_MARKETING_CLOUD,
     networks: Sequence[str] = (),
     transactional: bool = False,
     actor: Actor,

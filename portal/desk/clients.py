@@ -19,7 +19,7 @@ from tokens import clients as verbs
 from tokens import open_clients
 from tokens.errors import BadClient
 from tokens.models import AllowedNetwork, ApiClient, ClientSecret, Enterprise
-from tokens.models.clients import AuthMethod, Scope
+from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
 
 
 def _lines(text: str) -> list[str]:
@@ -47,7 +47,7 @@ class ClientFacts(forms.Form):
         label="May call",
         choices=Scope.choices,
         widget=forms.CheckboxSelectMultiple,
-        initial=list(Scope.values),
+        initial=list(FOR_MARKETING_CLOUD),
     )
     transactional = forms.BooleanField(
         label="Sends transactional messages only",

@@ -163,7 +163,7 @@ def _parameters(bounds: list[uuid.UUID], end: uuid.UUID, scope: Scope) -> dict[s
         "everywhere": scope.everywhere,
         "enterprises": list(scope.enterprises),
         "resolve": Api.RESOLVE.value,
-        "other": [Api.OAUTH.value, Api.EVENTS.value],
+        "other": [Api.OAUTH.value, Api.EVENTS.value, Api.OPT_OUTS.value],
         "inbound": Direction.INBOUND.value,
     }
 

@@ -7,6 +7,7 @@ from tokens.models import ApiClient
 from tokens.models.clients import AuthMethod, Scope
 
 _GET: Final = '{"tokenValues":[{"tokenRequestId":"t1","tokenValue":"ana@mail.example","tokenType":"Email"}]}'
+_OPT_OUTS: Final = '{"optOuts":[{"optOutId":"t1","value":"ana@mail.example","valueType":"Email","occurredAt":"2026-01-31T09:30:00Z"}]}'
 _RESOLVE: Final = '{"sendKey":"try","tokens":[{"tokenRequestId":"t1","token":"PUT-A-TOKEN-HERE"}]}'
 
 
@@ -35,7 +36,9 @@ def quick_starts(client: ApiClient, base: str) -> list[QuickStart]:
     if Scope.GET in client.scopes:
         calls.append(
             QuickStart(
-                "get", "Get Token: a clear value in, its token out", _curl(credentials, base, "get", _GET)
+                "get",
+                "Get Token: a clear value in, its token out",
+                _curl(credentials, base, "tokens/get", _GET),
             )
         )
     if Scope.RESOLVE in client.scopes:
@@ -43,14 +46,17 @@ def quick_starts(client: ApiClient, base: str) -> list[QuickStart]:
             QuickStart(
                 "resolve",
                 "Resolve: a token in, its clear value out",
-                _curl(credentials, base, "resolve", _RESOLVE),
+                _curl(credentials, base, "tokens/resolve", _RESOLVE),
             )
         )
+    if Scope.OPT_OUT in client.scopes:
+        title = "Opt-outs: who asked for no more of it"
+        calls.append(QuickStart("opt-outs", title, _curl(credentials, base, "opt-outs", _OPT_OUTS)))
     return calls
 
 
 def _curl(credentials: str, base: str, path: str, body: str) -> str:
     return (
-        f'curl -sS {credentials} "{base}/api/v1/tokens/{path}" \\\n'
+        f'curl -sS {credentials} "{base}/api/v1/{path}" \\\n'
         f"  -H 'Content-Type: application/json' \\\n  -d '{body}'"
     )

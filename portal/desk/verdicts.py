@@ -56,6 +56,7 @@ _ITEMS: Final = {
     Api.RESOLVE: ("token", "tokens", "resolved"),
     Api.GET_TOKEN: ("value", "values", "answered with a token"),
     Api.EVENTS: ("event", "events", "stored"),
+    Api.OPT_OUTS: ("opt-out", "opt-outs", "recorded"),
 }
 
 
@@ -102,6 +103,17 @@ def _trouble(entry: PayloadEntry, who: str) -> Verdict:
     return Verdict("bad", "error", f"{who} got no answer, only {entry.status}: {reason}.", mend)
 
 
+def _opt_outs(entry: PayloadEntry, who: str, things: str) -> Verdict:
+    if entry.outcome == Outcome.COMPLETE:
+        return Verdict("good", "unsubscribe", f"{who} sent {things}, and all are recorded.", "")
+    return Verdict(
+        "warn",
+        "warning",
+        f"{who} sent {things}. {entry.items_asked - entry.items_answered:,} could not be recorded.",
+        "The answer names the reason of each: whoever runs the client mends and sends them again.",
+    )
+
+
 def _answered(entry: PayloadEntry, who: str) -> Verdict:
     one, many, done = _ITEMS.get(Api(entry.api), ("item", "items", "answered"))
     asked, answered = entry.items_asked, entry.items_answered
@@ -113,6 +125,8 @@ def _answered(entry: PayloadEntry, who: str) -> Verdict:
         )
     if not asked:
         return Verdict("", "inbox", f"{who} sent an empty batch and got an empty answer.", "")
+    if entry.api == Api.OPT_OUTS:
+        return _opt_outs(entry, who, things)
     if entry.outcome == Outcome.COMPLETE:
         all_of = "It was" if asked == 1 else f"All {asked:,} were"
         return Verdict("good", "check_circle", f"{who} asked for {things}. {all_of} {done}.", "")

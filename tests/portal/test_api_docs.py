@@ -13,9 +13,10 @@ def page(path: str) -> Any:
     return response
 
 
-def test_the_description_names_the_three_operations_and_both_ways_in() -> None:
+def test_the_description_names_the_four_operations_and_both_ways_in() -> None:
     schema = yaml.safe_load(page("/api/schema/").content)
     assert {path: list(methods) for path, methods in schema["paths"].items()} == {
+        "/api/v1/opt-outs": ["post"],
         "/api/v1/tokens/get": ["post"],
         "/api/v1/tokens/resolve": ["post"],
         "/oauth2/token": ["post"],

@@ -13,6 +13,7 @@ from django.conf import settings
 from tokens.api.errors import ApiError, ErrorCode
 from tokens.payload import (
     GetTokenRequest,
+    OptOutsRequest,
     ResolveRequest,
     UnreadableBody,
     exceeds_depth,
@@ -22,8 +23,9 @@ from tokens.payload import (
 
 _decode_resolve: Final = msgspec.json.Decoder(ResolveRequest).decode
 _decode_get_token: Final = msgspec.json.Decoder(GetTokenRequest).decode
+_decode_opt_outs: Final = msgspec.json.Decoder(OptOutsRequest).decode
 
-_R = TypeVar("_R", ResolveRequest, GetTokenRequest)
+_R = TypeVar("_R", bound=msgspec.Struct)
 
 
 def decode_resolve(body: bytes) -> ResolveRequest:
@@ -37,6 +39,13 @@ def decode_get_token(body: bytes) -> GetTokenRequest:
     """The request of Get Token. Raises ApiError 400."""
     request = _decoded(body, _decode_get_token)
     _check_count(len(request.token_values))
+    return request
+
+
+def decode_opt_outs(body: bytes) -> OptOutsRequest:
+    """The request of Opt-outs. Raises ApiError 400."""
+    request = _decoded(body, _decode_opt_outs)
+    _check_count(len(request.opt_outs))
     return request
 
 

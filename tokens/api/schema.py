@@ -1,6 +1,7 @@
 """OpenAPI of the API: requests and answers from their msgspec structs, every error, both ways to authenticate."""
 
-from typing import Annotated, Any, Final
+from itertools import permutations
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -8,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 
 from tokens.api.errors import ErrorCode
 from tokens.models.clients import Scope
-from tokens.payload import GetTokenRequest, ResolveRequest
+from tokens.payload import GetTokenRequest, OptOutsRequest, ResolveRequest
 
 # PostgreSQL has no text with NUL, and half a surrogate pair is no text at all.
 _NO_NUL: Final = "^[^\\u0000]*$"
@@ -45,6 +46,17 @@ class GetTokenAnswer(msgspec.Struct, rename="camel"):
     tokens: list[IssuedToken]
 
 
+class TakenOptOut(msgspec.Struct, rename="camel"):
+    opt_out_id: str
+    state: Literal["new", "known", "refused"]
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    message: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class OptOutsAnswer(msgspec.Struct, rename="camel"):
+    opt_outs: list[TakenOptOut]
+
+
 class Error(msgspec.Struct, rename="camel"):
     error: str
     message: str
@@ -68,6 +80,8 @@ SCHEMAS: Final = (
     ResolveAnswer,
     GetTokenRequest,
     GetTokenAnswer,
+    OptOutsRequest,
+    OptOutsAnswer,
     Error,
     BearerToken,
     OAuthError,
@@ -114,14 +128,16 @@ def _reference(component: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{component}"}
 
 
-def described(operation: str, summary: str, request: str, answer: str, example: dict[str, Any]) -> Any:
+def described(
+    operation: str, summary: str, request: str, answer: str, example: dict[str, Any], *, tag: str = "tokens"
+) -> Any:
     """Decorates the method of an endpoint whose bodies are these components."""
     return extend_schema(
         operation_id=operation,
-        tags=["tokens"],
+        tags=[tag],
         summary=summary,
         request={"application/json": _reference(request)},
-        responses={200: OpenApiResponse(_reference(answer), "Every request id is answered once.")}
+        responses={200: OpenApiResponse(_reference(answer), "Every id is answered once.")}
         | {status: OpenApiResponse(_reference("Error"), text) for status, text in DESCRIPTIONS.items()},
         examples=[OpenApiExample("One item", example, request_only=True)],
     )
@@ -143,6 +159,25 @@ GET_TOKEN: Final = described(
 )
 
 
+OPT_OUTS: Final = described(
+    "recordOptOuts",
+    "Record opt-outs",
+    "OptOutsRequest",
+    "OptOutsAnswer",
+    {
+        "optOuts": [
+            {
+                "optOutId": "crm-4711",
+                "value": "ana@mail.example",
+                "valueType": "Email",
+                "occurredAt": "2026-11-20T09:30:00Z",
+            }
+        ]
+    },
+    tag="opt-outs",
+)
+
+
 def complete(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Adds the components, the header of every answer, and the token endpoint, which is no view of the framework."""
     _, components = msgspec.json.schema_components(SCHEMAS, ref_template="#/components/schemas/{name}")
@@ -161,12 +196,17 @@ def _tighten(components: dict[str, Any]) -> None:
     """What the API checks beyond types."""
     from django.conf import settings
 
-    for name, items in (("ResolveRequest", "tokens"), ("GetTokenRequest", "tokenValues")):
+    batches = (
+        ("ResolveRequest", "tokens"),
+        ("GetTokenRequest", "tokenValues"),
+        ("OptOutsRequest", "optOuts"),
+    )
+    for name, items in batches:
         components[name]["properties"][items]["maxItems"] = settings.API_MAX_ITEMS
-    for name in ("ResolveRequest", "ResolveItem", "GetTokenItem"):
+    for name in ("ResolveRequest", "ResolveItem", "GetTokenItem", "OptOutItem"):
         for field in components[name]["properties"].values():
             for option in field.get("anyOf", [field]):
-                if option.get("type") == "string":
+                if option.get("type") == "string" and "format" not in option:
                     option["pattern"] = _NO_NUL
     components["Error"]["properties"]["error"]["enum"] = sorted({code.code for code in ErrorCode})
 
@@ -174,7 +214,7 @@ def _tighten(components: dict[str, Any]) -> None:
 def _parameters(*, nullable: bool) -> dict[str, Any]:
     """What `/oauth2/token` reads; in JSON null stands for nothing."""
     text: dict[str, Any] = {"type": ["string", "null"] if nullable else "string"}
-    scopes = [*Scope.values, " ".join(Scope.values), " ".join(reversed(Scope.values)), ""]
+    scopes = [" ".join(some) for size in range(len(Scope) + 1) for some in permutations(Scope.values, size)]
     return {
         "type": "object",
         "required": ["grant_type"],

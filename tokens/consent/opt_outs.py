@@ -94,11 +94,12 @@ class OptOut:
 
 
 class Recorded(NamedTuple):
-    """What came of one: its event, which the source may have sent before, or why it was refused."""
+    """What came of one: its event, which the source may have sent before, or why it was refused; and who it is."""
 
     event_id: uuid.UUID | None = None
     is_new: bool = False
     refusal: BadOptOut | InvalidValue | None = None
+    blind_index: bytes = b""
 
 
 class _Draft(NamedTuple):
@@ -324,5 +325,5 @@ def _outcomes(
         if event[1:5] != _event(draft)[1:5] or not draft.person.has(event.blind_index):
             found.append(Recorded(refusal=SourceIdReused()))
         else:
-            found.append(Recorded(event.id, draft.id in new))
+            found.append(Recorded(event.id, draft.id in new, None, draft.person.current))
     return found

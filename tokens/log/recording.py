@@ -95,6 +95,12 @@ def refused_bodies(request: bytes, response: bytes) -> Bodies:
     )
 
 
+def sealed_bodies(request: bytes, response: bytes) -> Bodies:
+    """Bodies of which nothing stands in the open: both are sealed whole, under the day's key."""
+    residue = Residue()
+    return Bodies(request, cut_unknown(request, residue), response, cut_unknown(response, residue), residue)
+
+
 def digested(entry_id: uuid.UUID, side: Side, body: bytes) -> bytes:
     """What the keyed digest of a body covers: its entry and side too, so that equal bodies do not show."""
     return b"%b %b\n%b" % (entry_id.bytes, side.encode(), body)

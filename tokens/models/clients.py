@@ -1,6 +1,6 @@
 """API clients of Marketing Cloud: credentials, scopes, allowed networks, budgets (decision 11)."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +14,11 @@ class Scope(models.TextChoices):
 
     RESOLVE = "tokens.resolve", "Resolve tokens"
     GET = "tokens.get", "Get tokens"
+    OPT_OUT = "opt-outs.record", "Record opt-outs"
+
+
+# What Marketing Cloud itself calls: a client gets no more unless somebody says so.
+FOR_MARKETING_CLOUD: Final = (Scope.RESOLVE, Scope.GET)
 
 
 class AuthMethod(models.TextChoices):

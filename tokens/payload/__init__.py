@@ -41,7 +41,14 @@ from tokens.payload.skeleton import (
     references,
 )
 from tokens.payload.strictness import MAX_DEPTH, exceeds_depth, find_duplicate_key, is_plain
-from tokens.payload.wire import GetTokenItem, GetTokenRequest, ResolveItem, ResolveRequest
+from tokens.payload.wire import (
+    GetTokenItem,
+    GetTokenRequest,
+    OptOutItem,
+    OptOutsRequest,
+    ResolveItem,
+    ResolveRequest,
+)
 
 __all__ = [
     "MAX_DEPTH",
@@ -52,6 +59,8 @@ __all__ = [
     "Hole",
     "HoleKind",
     "Issued",
+    "OptOutItem",
+    "OptOutsRequest",
     "PayloadError",
     "Reason",
     "Rebuilt",

@@ -6,7 +6,14 @@ import re
 import msgspec
 
 from tokens.payload.errors import UnreadableBody
-from tokens.payload.wire import GetTokenItem, GetTokenRequest, ResolveItem, ResolveRequest
+from tokens.payload.wire import (
+    GetTokenItem,
+    GetTokenRequest,
+    OptOutItem,
+    OptOutsRequest,
+    ResolveItem,
+    ResolveRequest,
+)
 
 MAX_DEPTH = 32
 """Bodies nested deeper are refused; the API's own are three deep."""
@@ -21,7 +28,7 @@ STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _STRINGS = re.compile(STRING, re.DOTALL)
 _KNOWN_NAMES = frozenset(
     field.encode_name
-    for struct in (ResolveRequest, ResolveItem, GetTokenRequest, GetTokenItem)
+    for struct in (ResolveRequest, ResolveItem, GetTokenRequest, GetTokenItem, OptOutsRequest, OptOutItem)
     for field in msgspec.structs.fields(struct)
 )
 
@@ -31,7 +38,7 @@ _decode = msgspec.json.Decoder().decode
 Request = ResolveRequest | GetTokenRequest
 
 
-def is_plain(body: bytes, request: Request) -> bool:
+def is_plain(body: bytes, request: msgspec.Struct) -> bool:
     """Whether `body` is our own spelling of the request decoded from it, but for whitespace and field order.
 
     True proves that the body has no duplicate key, no unknown field, no escape that we would not write, and

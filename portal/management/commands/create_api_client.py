@@ -9,7 +9,7 @@ from portal.command_line import choose_enterprise, operator
 from portal.exit_codes import USAGE
 from tokens.clients import create_client, network
 from tokens.errors import BadClient
-from tokens.models.clients import AuthMethod, Scope
+from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
 from tokens.open_clients import check_new_client
 
 
@@ -20,7 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="what people call it, such as 'Marketing Cloud'")
         parser.add_argument("--auth", required=True, choices=AuthMethod.values)
         parser.add_argument(
-            "--scope", action="append", choices=Scope.values, help="may be repeated; all by default"
+            "--scope",
+            action="append",
+            choices=Scope.values,
+            help="may be repeated; by default the two that Marketing Cloud needs",
         )
         parser.add_argument(
             "--allow",
@@ -41,7 +44,7 @@ class Command(BaseCommand):
                 enterprise,
                 name=name,
                 auth=auth,
-                scopes=options["scope"] or Scope.values,
+                scopes=options["scope"] or FOR_MARKETING_CLOUD,
                 networks=allow,
                 transactional=options["transactional"],
                 actor=operator(),

@@ -22,6 +22,7 @@ from tokens.vault.mint import Wanted
 RESOLVE = "/api/v1/tokens/resolve"
 GET = "/api/v1/tokens/get"
 OAUTH = "/oauth2/token"
+OPT_OUTS = "/api/v1/opt-outs"
 
 ANA = ("ana@mail.example", "SUB-ANA", (("FirstName", "Ana"), ("Town", "São Paulo")))
 BEN = ("ben@mail.example", "SUB-BEN", None)

@@ -16,6 +16,7 @@ from tests.tokens.api.cast import ANA, MarketingCloud, ask, entry_of, want
 from tokens.api import get_token, resolve
 from tokens.api.errors import ErrorCode
 from tokens.api.messages import UNRESOLVED
+from tokens.api.opt_outs import REASONS
 from tokens.log.rebuild import Proof, rebuild
 from tokens.log.recording import Anomaly
 
@@ -119,3 +120,7 @@ def test_every_anomaly_is_documented() -> None:
     from tokens.formats.reasons import Reason
 
     assert documented(DOCUMENT, "Anomalies in the log") == set(Anomaly) | set(Reason)
+
+
+def test_every_reason_of_a_refused_opt_out_is_documented() -> None:
+    assert documented(DOCUMENT, "Refused opt-outs") == set(REASONS)

@@ -7,7 +7,10 @@ from tokens.models import ApiClient
 from tokens.models.clients import AuthMethod, Scope
 
 _GET: Final = '{"tokenValues":[{"tokenRequestId":"t1","tokenValue":"ana@mail.example","tokenType":"Email"}]}'
-_OPT_OUTS: Final = '{"optOuts":[{"optOutId":"t1","value":"ana@mail.example","valueType":"Email","occurredAt":"2026-01-31T09:30:00Z"}]}'
+_OPT_OUTS: Final = (
+    '{"optOuts":[{"optOutId":"t1","value":"ana@mail.example","valueType":"Email",'
+    '"occurredAt":"2026-01-31T09:30:00Z"}]}'
+)
 _RESOLVE: Final = '{"sendKey":"try","tokens":[{"tokenRequestId":"t1","token":"PUT-A-TOKEN-HERE"}]}'
 
 

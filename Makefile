@@ -1,6 +1,8 @@
 # Everything needs Python 3.11+ and make only. State is var/, the environment is .venv/.
 SHELL := /bin/sh
 PORT ?= 8000
+# SANDBOX=1 runs a simulated Marketing Cloud beside the portal, connected to it.
+SANDBOX ?=
 # Tests run beside each other, one worker for each core; WORKERS=0 runs them in one process.
 WORKERS ?= auto
 ARGS ?=
@@ -27,7 +29,7 @@ TEST_STAMP := .venv/.installed-test-$(call checksum,tests/requirements.txt)
 .NOTPARALLEL:
 
 run: $(RUN_STAMP)
-	@exec $(BIN)/python manage.py run_portal --port $(PORT)
+	@exec $(BIN)/python manage.py run_portal --port $(PORT) $(if $(filter-out 0 no false,$(SANDBOX)),--sandbox)
 
 test: $(TEST_STAMP)
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

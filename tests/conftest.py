@@ -23,10 +23,15 @@ FLUSHING = {"transactional_db", "live_server", "django_db_reset_sequences", "dja
 # Modules whose tests share one start of servers. (xdist's own groups are lost with pytest 9.2.)
 KEPT_TOGETHER = {
     "tests/browser/test_frame.py",
+    "tests/journeys/test_journeys.py",
     "tests/portal/embedded/test_servers.py",
     "tests/portal/test_run_portal.py",
     "tests/tokens/api/test_sockets.py",
 }
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
 SHARED = {"shared_database", "shared_server"}
 
 # A property that fails must fail for everybody: no random seed, no memory of earlier runs.
@@ -159,6 +164,22 @@ def _aliases_lead_to(urls: Urls) -> Iterator[None]:
         for alias, settings in before.items():
             connections.settings[alias].update(settings)
         keyring.forget_all()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The system's Chromium."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not here (pip install playwright)"
+    )
+    program = components.need_chromium()
+    # The sync API of Playwright keeps an event loop in this thread, and Django would take it for an async view.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(program), args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ def look(world: World, request: Request) -> Reply:
     return as_json(
         {
             "subscribers": {
-                one.key: {"status": one.status, "unsubscribed": one.unsubscribed}
+                one.key: {"email": one.email, "status": one.status, "unsubscribed": one.unsubscribed}
                 for one in world.subscribers.values()
             },
             "sms": [{"key": one.key, "mobile": one.mobile, "opted_in": one.opted_in} for one in world.sms],
@@ -50,6 +50,7 @@ def look(world: World, request: Request) -> Reply:
                 {"callbackId": one.id, "url": one.url, "verified": one.verified}
                 for one in world.callbacks.values()
             ],
+            "connected": world.token_server is not None,
             **messaging.shown(world),
             "journal": world.journal,
         }
@@ -72,9 +73,13 @@ def expire_tokens(world: World, request: Request) -> Reply:
 
 
 def send_events(world: World, request: Request) -> Reply:
-    """`POST /simulator/unsubscribe`: {"to": token}: one event to all who subscribed to it, once this is answered."""
+    """`POST /simulator/unsubscribe`: {"to": token}: who has it is out, and all who asked for such events are told."""
     said: Any = request.json()
-    event = notifications.unsubscribe_event(str(said["to"]), eid=world.eid, mid=str(said.get("mid", "")))
+    token, mid = str(said["to"]), str(said.get("mid", ""))
+    event = notifications.unsubscribe_event(token, eid=world.eid, mid=mid)
+    for one in world.subscribers.values():
+        if one.email == token:
+            one.unsubscribed.setdefault(mid or world.eid, "Subscription Center")
     world.after.append(partial(notifications.deliver, world, [event]))
     return as_json(event)
 

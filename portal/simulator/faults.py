@@ -1,4 +1,7 @@
-"""Faults on demand: the next calls whose path matches are late, refused, cut off or half done."""
+"""Faults on demand: the next calls whose path matches are late, refused, cut off or half done.
+
+Calls to the simulator, and those that it makes to the token server, where the network between is what fails.
+"""
 
 import re
 import threading

@@ -13,17 +13,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import cycle, islice
 from typing import Any, Final
 
 import httpx2
 
+from portal.simulator.faults import Fault, Faults
 from portal.simulator.messages import Refused, Reply, Request, as_json
 from portal.simulator.world import SmsSubscription, World
 
 # The waits between the five tries, in seconds: Salesforce's example. A test makes them shorter.
 LADDER: Final = (5.0, 30.0, 60.0, 120.0)
+GET_TOKEN: Final = "/api/v1/tokens/get"  # noqa: S105
+RESOLVE: Final = "/api/v1/tokens/resolve"
 MOST_CONNECTIONS: Final = 50
 LARGEST_BATCH: Final = 500
+MOST_BATCHES: Final = 2000
 STOP_WORDS: Final = frozenset(("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"))
 ANSWER_WITHIN: Final = 60.0
 # The columns of the real extract are not public.
@@ -42,13 +47,23 @@ class TokenServer:
     _bearer: str = field(default="", repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def ask(self, http: httpx2.Client, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """One call: its status (0: no answer) and its JSON."""
+    def ask(
+        self, http: httpx2.Client, path: str, body: dict[str, Any], faults: Faults
+    ) -> tuple[int, dict[str, Any]]:
+        """One call, with the faults that are planned for its path: its status (0: no answer) and its JSON."""
+        planned = {fault.kind: fault for fault in faults.take(path)}
+        if late := planned.get(Fault.LATENCY):
+            time.sleep(late.seconds)
+        if refused := planned.get(Fault.STATUS):
+            return refused.status, {}
+        if Fault.RESET in planned:
+            return 0, {}
         try:
             answer = http.post(f"{self.url}{path}", json=body, **self._proof(http))
-            return answer.status_code, answer.json() if answer.status_code == 200 else {}
+            said = answer.json() if answer.status_code == 200 else {}
         except (httpx2.HTTPError, ValueError):
             return 0, {}
+        return (0, {}) if Fault.RESET_AFTER in planned else (answer.status_code, said)
 
     def _proof(self, http: httpx2.Client) -> dict[str, Any]:
         if self.auth == "basic":
@@ -133,7 +148,7 @@ def find_token(world: World, server: TokenServer, one: Text) -> None:
     with httpx2.Client(timeout=ANSWER_WITHIN, trust_env=False) as http:
         for wait in (0.0, *server.ladder):
             time.sleep(wait)
-            status, answer = server.ask(http, "/api/v1/tokens/get", {"tokenValues": [wanted]})
+            status, answer = server.ask(http, GET_TOKEN, {"tokenValues": [wanted]}, world.faults)
             found = next(
                 (item for item in answer.get("tokens", []) if item["tokenRequestId"] == one.id), None
             )
@@ -159,12 +174,18 @@ def extract(world: World, request: Request) -> Reply:
 
 
 def send(world: World, request: Request) -> Reply:
-    """`POST /simulator/send`: {"tokens": […]}: each is resolved, 500 a call over 50 connections."""
+    """`POST /simulator/send`: {"tokens": […]}: each is resolved, 500 a call over 50 connections.
+
+    {"batches": n} instead of tokens sends to the account's own subscribers, again and again, until n calls are full.
+    """
     said, server = request.json(), _server(world)
-    tokens = [str(token) for token in said["tokens"]]
+    size = min(int(said.get("batch", LARGEST_BATCH)), LARGEST_BATCH)
+    if "batches" in said:
+        tokens = _of_subscribers(world, min(int(said["batches"]), MOST_BATCHES) * size)
+    else:
+        tokens = [str(token) for token in said["tokens"]]
     made = Send(id=secrets.token_hex(8), asked=len(tokens))
     world.sends[made.id] = made
-    size = min(int(said.get("batch", LARGEST_BATCH)), LARGEST_BATCH)
     batches = [tokens[first : first + size] for first in range(0, len(tokens), size)]
     world.after.append(partial(resolve_all, world, server, made, batches))
     return as_json({"id": made.id})
@@ -201,7 +222,8 @@ def _resolve(
     items = [{"tokenRequestId": number, "token": token} for number, token in ids.items()]
     for wait in (0.0, *server.ladder):
         time.sleep(wait)
-        status, answer = server.ask(http, "/api/v1/tokens/resolve", {"sendKey": made.id, "tokens": items})
+        asked = {"sendKey": made.id, "tokens": items}
+        status, answer = server.ask(http, RESOLVE, asked, world.faults)
         if status == 200:
             break
     with world.lock:
@@ -220,6 +242,13 @@ def _work_off(world: World, one: Text) -> None:
         entry.opted_in = False
     if not held:
         world.sms.append(SmsSubscription(one.token, one.key, short_code=one.short_code, opted_in=False))
+
+
+def _of_subscribers(world: World, number: int) -> list[str]:
+    emails = [one.email for one in world.subscribers.values() if one.email]
+    if not emails:
+        raise Refused(400, 10001, "The account has no subscribers: POST /simulator/seed, or name the tokens.")
+    return list(islice(cycle(emails), number))
 
 
 def _server(world: World) -> TokenServer:

@@ -80,14 +80,22 @@ ROUTES: Final = [(method, _pattern(path), handler) for method, path, handler in 
 
 
 class Simulator(ThreadingHTTPServer):
-    """One account of Marketing Cloud on a port of this machine."""
+    """One account of Marketing Cloud on a port of this machine, or on a socket that listens already.
+
+    `afterwards` is called when something may have changed, so that somebody can keep what must last.
+    """
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0, world: World | None = None) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(
+        self, port: int = 0, world: World | None = None, listener: socket.socket | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", port), _Handler, bind_and_activate=listener is None)
+        if listener is not None:
+            self.socket.close()
+            self.socket, self.server_address = listener, listener.getsockname()
         self.world = world or World()
-        self.faults = Faults()
+        self.afterwards: Callable[[World], object] = lambda world: None
         self._following_up = threading.Condition()
         self._open = 0
 
@@ -96,13 +104,18 @@ class Simulator(ThreadingHTTPServer):
         return int(self.server_address[1])
 
     @property
+    def faults(self) -> Faults:
+        """Those that are planned."""
+        return self.world.faults
+
+    @property
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def hosts(self) -> str:
-        """Where the hosts of the tenant are: a template with {subdomain} and {api}."""
-        return self.origin + "/https://{subdomain}.{api}.marketingcloudapis.com"
+        """Where the hosts of the tenant are, as `hosts_at` says."""
+        return hosts_at(self.origin)
 
     def answer(self, request: Request, tenant: str | None, planned: list[Planned]) -> Reply:
         """What a call is answered, faults included, except those of the connection."""
@@ -143,6 +156,7 @@ class Simulator(ThreadingHTTPServer):
         def work(one: Callable[[], object]) -> None:
             try:
                 one()
+                self.afterwards(self.world)
             finally:
                 with self._following_up:
                     self._open -= 1
@@ -158,6 +172,11 @@ class Simulator(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no news."""
+
+
+def hosts_at(origin: str) -> str:
+    """Where the hosts of the tenant of a simulator at `origin` are: a template with {subdomain} and {api}."""
+    return origin + "/https://{subdomain}.{api}.marketingcloudapis.com"
 
 
 def _found(request: Request) -> tuple[Handler, dict[str, str]]:
@@ -202,6 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         reply = self.server.answer(request, host and host["tenant"].lower(), planned)
         self.server.world.journal.append({"method": self.command, "path": path, "status": reply.status})
+        self.server.afterwards(self.server.world)
         due = self.server.due()
         if Fault.RESET_AFTER in kinds:
             self._reset()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from portal.simulator.faults import Faults
+
 EID: Final = "510000001"
 CHILD: Final = "510000002"
 LIFETIME_SECONDS: Final = 1079
@@ -125,6 +127,7 @@ class World:
     texts: list[Any] = field(default_factory=list)
     sends: dict[str, Any] = field(default_factory=dict)
     journal: list[dict[str, Any]] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     after: list[Callable[[], object]] = field(default_factory=list, repr=False)
 

@@ -1,6 +1,5 @@
 """Chromium in front of the real web server. Whatever a page complains about fails the test that opened it."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,18 +9,9 @@ import pytest
 from portal import second_factor
 from portal.access import grants
 from portal.models import User
-from tests import components
 from tests.portal.factor import app_of, code_of
 from tests.serving import Server
 
-sync_api = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not here (pip install playwright)"
-)
-
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 # A busy machine takes its time; what never comes fails all the same.
@@ -74,19 +64,6 @@ class Visitor:
         """Press a button, and wait for the page that it leads to."""
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=name).click()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """The system's Chromium."""
-    program = components.need_chromium()
-    # The sync API of Playwright keeps an event loop in this thread, and Django would take it for an async view.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
 @pytest.fixture

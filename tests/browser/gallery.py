@@ -25,7 +25,8 @@ from portal.sample_data import SampleAccess
 from portal.synthetic_people import people
 from tests import cluster, components, serving
 from tests.audit.seals.cast import a_sequencer
-from tests.browser.conftest import ARGUMENTS, DESKTOP, PHONE, Visitor
+from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.portal.desk import asking
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
@@ -97,7 +98,7 @@ def _visitors() -> Iterator[Any]:
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=str(components.need_chromium()), args=ARGUMENTS
+                executable_path=str(components.need_chromium()), args=CHROMIUM_ARGUMENTS
             )
 
             def visit(size: Any, scheme: str) -> Visitor:

@@ -93,14 +93,14 @@ class RunningPortal:
 
 
 @contextlib.contextmanager
-def running_portal(state: Path, **settings: str) -> Iterator[RunningPortal]:
+def running_portal(state: Path, *arguments: str, **settings: str) -> Iterator[RunningPortal]:
     """`manage.py run_portal`, from its banner until the block ends; the state folder is removed afterwards."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     environment |= {"PORTAL_STATE_DIR": str(state), "PYTHONUNBUFFERED": "1"} | settings
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "run_portal", "--port", str(port)],
+        [sys.executable, "manage.py", "run_portal", "--port", str(port), *arguments],
         cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     lines: queue.Queue[str | None] = queue.Queue()

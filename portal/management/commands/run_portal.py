@@ -19,7 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
 
-from portal import banner, embedded, preflight, sample_data, sealing
+from portal import banner, embedded, preflight, sample_data, sandbox, sealing, simulated_account
 from portal.embedded.leash import tie_to_parent
 from portal.embedded.locks import FileLock
 from portal.settings_errors import refuse
@@ -37,22 +37,35 @@ class Command(BaseCommand):
         parser.add_argument(
             "--bind", default=os.environ.get("BIND", "127.0.0.1"), help="address to listen on"
         )
+        parser.add_argument(
+            "--sandbox",
+            dest="simulated",
+            action="store_true",
+            help="connect the sample enterprise to a simulated Marketing Cloud (make run SANDBOX=1)",
+        )
         parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="run these parts here")
 
-    def handle(self, *, port: str, bind: str, only: list[str], **options: Any) -> None:
+    def handle(self, *, port: str, bind: str, only: list[str], simulated: bool, **options: Any) -> None:
         if "MAKELEVEL" in os.environ:
             tie_to_parent(signal.SIGTERM)
+        if simulated:
+            sandbox.refuse_where_it_makes_no_sense(only)
         listener = listen(bind, port) if "web" in only else None
         running = refuse_a_second_run() if settings.EMBEDDED else None
         if settings.EMBEDDED:
             self._say("Preparing the database, keys and pages (half a minute, the first time) ...")
         self._prepare(only)
-        sample = make_sample_data()
-        supervisor = Supervisor(programs(only, listener), say=self._say)
+        sample = make_sample_data(simulated=simulated)
+        started = programs(only, listener)
         if listener is not None:
             address = address_of(bind, listener.getsockname()[1])
             text = banner.text(address, sample)
-            threading.Thread(target=self._say_when_served, args=(address, text), daemon=True).start()
+            simulator = sandbox.prepare(address) if simulated else None
+            if simulator is not None:
+                started.append(simulator.program)
+            said = (address, text, simulator, sample.token if sample else "")
+            threading.Thread(target=self._say_when_served, args=said, daemon=True).start()
+        supervisor = Supervisor(started, say=self._say)
         with servers_kept_up(self._say):
             supervisor.run()
         if running is not None:
@@ -74,9 +87,14 @@ class Command(BaseCommand):
             self.stdout.write(line)
             self.stdout.flush()
 
-    def _say_when_served(self, address: str, text: str) -> None:
+    def _say_when_served(
+        self, address: str, text: str, simulator: sandbox.Sandbox | None, token: str
+    ) -> None:
         wait_until_served(address)
         self._say(text)
+        if simulator is not None:
+            simulator.wait_until_connected()
+            self._say(simulator.text(token))
 
 
 def listen(bind: str, port: str) -> socket.socket:
@@ -107,11 +125,13 @@ def refuse_a_second_run() -> FileLock:
     return running
 
 
-def make_sample_data() -> banner.Sample | None:
+def make_sample_data(*, simulated: bool) -> banner.Sample | None:
     """People and a client to try things with; never in a database that an operator named."""
     if not settings.EMBEDDED:
         return None
     sample = sample_data.create()
+    if not simulated:
+        simulated_account.disconnect()
     connections.close_all()
     return sample
 

@@ -70,3 +70,26 @@ def test_without_a_token_server_it_says_what_to_do_first(simulator: Simulator) -
         odd = http.post("/simulator/seed", json=[1])
     assert "give 4 waits" in wrong.json()["message"]
     assert odd.status_code == 400
+
+
+def test_faults_strike_the_calls_that_it_makes_too(simulator: Simulator) -> None:
+    nowhere = {"url": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s"}
+    call(simulator, "token-server", **nowhere, ladder=LADDER)
+    simulator.faults.plan(kind="status", status=503, path="tokens/get", times=2)
+    simulator.faults.plan(kind="reset", path="tokens/get", times=3)
+    call(simulator, "text", mobile="13175550101")
+    assert simulator.world.texts[0].tries == [503, 503, 0, 0, 0]
+
+
+def test_a_send_goes_to_the_accounts_own_subscribers(simulator: Simulator) -> None:
+    nowhere = {"url": "http://127.0.0.1:1", "client_id": "c", "client_secret": "s"}
+    call(simulator, "token-server", **nowhere, ladder=LADDER)
+    call(simulator, "send", batches=2, batch=3)
+    (sent,) = simulator.world.sends.values()
+    assert (sent.asked, sent.failed) == (6, 6)
+
+
+def test_who_unsubscribes_by_a_link_is_unsubscribed_there(simulator: Simulator) -> None:
+    call(simulator, "unsubscribe", to="token1@tok.example.net")
+    who = {one.key for one in simulator.world.subscribers.values() if one.unsubscribed}
+    assert who == {"SUB-1"}

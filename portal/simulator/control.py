@@ -22,7 +22,13 @@ def seed(world: World, request: Request) -> Reply:
             }
             world.add_package(**facts)
         for one in said.get("dataExtensions", []):
-            made = DataExtension(one["key"], one["mid"], tuple(one["primary_key"]), tuple(one["columns"]))
+            made = DataExtension(
+                one["key"],
+                one["mid"],
+                tuple(one["primary_key"]),
+                tuple(one["columns"]),
+                one.get("is_sendable", True),
+            )
             world.extensions[made.mid, made.key.casefold()] = made
         for one in said.get("subscribers", []):
             world.subscribers[one["key"]] = Subscriber(**one)

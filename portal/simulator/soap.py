@@ -89,11 +89,11 @@ def _retrieve(world: World, token: Token, message: ET.Element) -> ET.Element:
         found = world.retrieves.pop(more)
     else:
         kind = _text(asked, "ObjectType")
-        if kind != "Subscriber":
+        if kind not in RETRIEVED:
             return _retrieved(f"Error: The object type {kind} is not simulated.", [])
         matches = _filter(_child(asked, "Filter"))
         properties = [one.text or "" for one in _children(asked, "Properties")]
-        rows = [_row(one, token, world.eid) for one in world.subscribers.values()]
+        rows = RETRIEVED[kind](world, token)
         found = [{name: row.get(name) for name in properties} for row in rows if matches(row)]
     options = _child(asked, "Options")
     size = int(_text(options, "BatchSize") or LARGEST_BATCH) if options is not None else LARGEST_BATCH
@@ -115,6 +115,25 @@ def _retrieved(status: str, rows: list[dict[str, Any]], request_id: str = "") ->
             if value is not None:
                 _add(result, name, str(value))
     return answer
+
+
+def _subscribers(world: World, token: Token) -> list[dict[str, str]]:
+    return [_row(one, token, world.eid) for one in world.subscribers.values()]
+
+
+def _extensions(world: World, token: Token) -> list[dict[str, str]]:
+    """Those of the unit of the token."""
+    return [
+        {"CustomerKey": one.key, "Name": one.key, "IsSendable": str(one.is_sendable).lower()}
+        for one in world.extensions.values()
+        if one.mid == token.mid
+    ]
+
+
+RETRIEVED: Final[dict[str, Callable[[World, Token], list[dict[str, str]]]]] = {
+    "Subscriber": _subscribers,
+    "DataExtension": _extensions,
+}
 
 
 def _row(one: Subscriber, token: Token, eid: str) -> dict[str, str]:

@@ -61,6 +61,7 @@ class DataExtension:
     mid: str
     primary_key: tuple[str, ...]
     columns: tuple[str, ...]
+    is_sendable: bool = True
     rows: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
     def name_of(self, column: str) -> str | None:

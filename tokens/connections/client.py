@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.db.models import Q
 
 from tokens.connections.recording import recorder
 from tokens.errors import NoConnection, NotInUse, SecretMissing, SimulatorInProduction
 from tokens.marketing_cloud import ClientCredentials, JwtBearer, MarketingCloud, Patience, Tenant
 from tokens.marketing_cloud.grants import Grant
 from tokens.marketing_cloud.tenant import Api
-from tokens.models import BusinessUnit, Connection
+from tokens.models import BusinessUnit, Connection, Enterprise
 from tokens.models.connections import GrantKind
 
 
@@ -32,6 +33,13 @@ def connection_of(unit: BusinessUnit) -> Connection:
     if found is None:
         raise NoConnection(unit.name)
     return found
+
+
+def of_account(enterprise: Enterprise) -> Connection | None:
+    """The connection in use that acts for the account itself: one of a child unit reaches that unit only."""
+    of_account = Q(business_unit=None) | Q(business_unit__mid=enterprise.eid)
+    in_use = Connection.objects.filter(of_account, enterprise=enterprise, in_use_since__isnull=False)
+    return in_use.order_by("business_unit_id").first()
 
 
 def client_of(

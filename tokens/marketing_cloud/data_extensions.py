@@ -6,8 +6,10 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
+from tokens.marketing_cloud import envelopes
 from tokens.marketing_cloud.caller import Caller
 from tokens.marketing_cloud.errors import TooMuch, UnreadableAnswer
+from tokens.marketing_cloud.retrieving import retrieve
 
 READ: Final = "data_extensions_read"
 WRITE: Final = "data_extensions_write"
@@ -65,6 +67,13 @@ class DataExtensions:
         body = [{"keys": dict(keys), "values": dict(values)} for keys, values in rows]
         path = f"/hub/v1/dataevents/key:{quote(key, safe='')}/rowset"
         self._caller.rest("upsert", "POST", path, scope=WRITE, body=body)
+
+    def not_sendable(self) -> list[tuple[str, str]]:
+        """(external key, name) of each data extension that nothing is sent to: a contact delete leaves its rows."""
+        answer = retrieve(
+            self._caller, "DataExtension", ("CustomerKey", "Name"), ("IsSendable", ["false"]), scope=READ
+        )
+        return sorted((envelopes.text(one, "CustomerKey"), envelopes.text(one, "Name")) for one in answer)
 
     def clear_column(self, key: str, keys: Sequence[Row], column: str) -> None:
         """Empty one column of rows: REST takes "" for nothing, and leaves alone what is left out."""

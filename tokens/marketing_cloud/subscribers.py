@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 from tokens.marketing_cloud import envelopes
 from tokens.marketing_cloud.caller import Caller
 from tokens.marketing_cloud.errors import ObjectRefused, UnreadableAnswer
+from tokens.marketing_cloud.retrieving import retrieve
 
 READ: Final = "list_and_subscribers_read"
 WRITE: Final = "list_and_subscribers_write"
@@ -76,29 +77,9 @@ class Subscribers:
             raise ObjectRefused("SOAP Update", code)
 
     def _statuses(self, keys: Sequence[str]) -> dict[str, Status]:
-        message = envelopes.message("RetrieveRequestMsg")
-        request = envelopes.add(message, "RetrieveRequest")
-        envelopes.add(request, "ObjectType", "Subscriber")
-        for name in ("SubscriberKey", "Status"):
-            envelopes.add(request, "Properties", name)
-        part = envelopes.add(request, "Filter", kind="SimpleFilterPart")
-        envelopes.add(part, "Property", "SubscriberKey")
-        envelopes.add(part, "SimpleOperator", "equals" if len(keys) == 1 else "IN")
-        for key in keys:
-            envelopes.add(part, "Value", key)
-        found: dict[str, Status] = {}
-        while True:
-            answer = self._caller.soap("Retrieve", "Retrieve", message, scope=READ)
-            overall = envelopes.text(answer, "OverallStatus")
-            if overall not in ("OK", "MoreDataAvailable"):
-                raise ObjectRefused("SOAP Retrieve", 0)
-            for result in envelopes.children(answer, "Results"):
-                found[envelopes.text(result, "SubscriberKey")] = _status(result)
-            if overall == "OK":
-                return found
-            message = envelopes.message("RetrieveRequestMsg")
-            more = envelopes.add(message, "RetrieveRequest")
-            envelopes.add(more, "ContinueRequest", envelopes.text(answer, "RequestID"))
+        wanted = ("SubscriberKey", list(keys))
+        found = retrieve(self._caller, "Subscriber", ("SubscriberKey", "Status"), wanted, scope=READ)
+        return {envelopes.text(one, "SubscriberKey"): _status(one) for one in found}
 
     def _codes(self, verb: str, action: str, message: Element) -> list[int]:
         """The error code of each result, 0 for success. One object was sent, so there is one."""

@@ -8,10 +8,9 @@ import time
 from typing import Final
 
 import structlog
-from django.db.models import Q
 
 from audit.trail import SYSTEM
-from tokens.connections.client import client_of, cloud
+from tokens.connections.client import client_of, cloud, of_account
 from tokens.consent import unsubscribes
 from tokens.consent.blind import mapping_of
 from tokens.crypto.errors import CryptoError
@@ -19,7 +18,7 @@ from tokens.errors import BadConnection, VaultError
 from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
 from tokens.marketing_cloud.errors import CallRefused, ObjectRefused, TooManyCalls
 from tokens.marketing_cloud.subscribers import Status
-from tokens.models import BusinessUnit, Connection, ConsentEvent, ContactMapping, Unsubscribe
+from tokens.models import BusinessUnit, ConsentEvent, ContactMapping, Unsubscribe
 from tokens.write_back import outbox
 from tokens.write_back.outbox import Claim
 
@@ -116,9 +115,7 @@ def _client(event: ConsentEvent, links: list[int]) -> MarketingCloud:
         if unit is None:
             raise Unknown("no_such_business_unit")
         return cloud(unit, links=links, patience=QUICKLY)
-    of_account = Q(business_unit=None) | Q(business_unit__mid=event.enterprise.eid)
-    in_use = Connection.objects.filter(of_account, enterprise=event.enterprise, in_use_since__isnull=False)
-    found = in_use.order_by("business_unit_id").first()
+    found = of_account(event.enterprise)
     if found is None:
         raise Unknown("no_connection_of_the_account")
     return client_of(found, mid=event.enterprise.eid, links=links, patience=QUICKLY)

@@ -78,6 +78,15 @@ class Action(models.TextChoices):
     CLOUD_EVENT_UNMATCHED = "cloud-event.unmatched", "told of an unsubscribe under a token that is not ours"
     OPTED_IN = "consent.opted-in", "recorded an opt-in"
 
+    ERASURE_BEGUN = "erasure.begun", "began to erase a person"
+    ERASURE_DELETED = "erasure.deleted", "deleted a person in Marketing Cloud"
+    ERASURE_CONFIRMED = "erasure.confirmed", "confirmed a contact delete done by hand"
+    ERASURE_DESTROYED = "erasure.destroyed", "destroyed what was kept of a person"
+    ERASURE_VERIFIED = "erasure.verified", "verified an erasure"
+    ERASURE_REPLAYED = "erasure.replayed", "erased a person again after a restore"
+    ERASURE_RETRIED = "erasure.retried", "had an erasure tried again"
+    OPT_OUT_REPLAYED = "consent.replayed", "recorded an opt-out again after a restore"
+
     UNSUBSCRIBE_TAKEN = "unsubscribe.taken", "took on an unsubscribe"
     UNSUBSCRIBE_WRITTEN = "unsubscribe.written", "unsubscribed them in Marketing Cloud"
     UNSUBSCRIBE_VERIFIED = "unsubscribe.verified", "verified an unsubscribe in Marketing Cloud"
@@ -139,6 +148,8 @@ class ApprovedAct(models.TextChoices):
         "unsubscribe.confirm",
         "confirm an unsubscribe that has no proof from Marketing Cloud",
     )
+    ERASE_PERSON = "person.erase", "erase a person"
+    CONFIRM_DELETE = "erasure.confirm", "confirm a contact delete that Marketing Cloud did not prove"
     RELEASE_HOLD = "hold.release", "release a legal hold"
     CHANGE_RETENTION = "retention.change", "change how long evidence is kept"
     CHANGE_RESIDUE = "retention.residue", "change how long sealed remainders of bodies live"

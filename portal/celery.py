@@ -13,6 +13,7 @@ app.autodiscover_tasks(
         "tokens.bulk",
         "tokens.connections",
         "tokens.consent",
+        "tokens.erasure",
         "tokens.exports",
         "tokens.no_token_queue",
         "tokens.write_back",

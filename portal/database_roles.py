@@ -39,6 +39,12 @@ CONNECTION_CHANGES = (
 )
 CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 WRITE_BACK_CHANGES = "state, tries, next_try_at, epoch, lease_until, trouble, done_at"
+# Whom an erasure is about, who asked and what the ledger has of it stay as they are; the owner notes `recorded_at`.
+ERASURE_CHANGES = (
+    "state, deleted_at, destroyed_at, done_at, left_to_customer, destroyed, verified, lives_until, swept_to,"
+    " replayed_at, tries, next_try_at, epoch, lease_until, trouble"
+)
+DELETE_CHANGES = "state, operation, proof, begun_at, deleted_at, evidence, said_by_id, said_by_name"
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"
 # What an extract said stays as it was found; what was decided of it changes, and values go with an erasure.
 EXTRACT_CHANGES = "state, content, reading, lines, new, known, bad, blocked, imported_at"
@@ -70,6 +76,9 @@ NARROWER = {
     "tokens_suppression": "SELECT, INSERT, UPDATE (index_version), DELETE",
     "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
     "tokens_writeback": f"SELECT, INSERT, UPDATE ({WRITE_BACK_CHANGES})",
+    "tokens_erasure": f"SELECT, INSERT, UPDATE ({ERASURE_CHANGES})",
+    "tokens_contactdelete": f"SELECT, INSERT, UPDATE ({DELETE_CHANGES})",
+    "tokens_ledgerline": "SELECT, INSERT",  # maintenance deletes what the ledger has
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
@@ -103,7 +112,7 @@ EVIDENCE = (
 TRIGGERS = {
     "portal_breakglass": ("is_reviewed",),
     "portal_revealgrant": ("is_opened",),
-    "tokens_consentevent": ("opt_in_is_approved",),
+    "tokens_consentevent": ("opt_in_is_approved", "goes_to_ledger"),
     "tokens_suppression": ("stays_while_in_force",),
 }
 

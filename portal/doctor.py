@@ -17,11 +17,14 @@ from audit import evidence_rights
 from audit.seals import sequencer, status
 from audit.seals.errors import SealError
 from audit.seals.tree import StoredTree
-from portal import alarms, database_roles, health, sealing
+from portal import alarms, database_roles, erasure_ledger, health, sealing
 from tokens.connections.approval import has_passed
 from tokens.crypto.certificates import ends_at
+from tokens.erasure import copying, replay
 from tokens.models import Connection
 
+# The maintenance process copies every two seconds.
+LEDGER_PATIENCE: Final = datetime.timedelta(minutes=1)
 CERTIFICATE_NOTICE: Final = datetime.timedelta(days=30)
 # `mend` must be mended; `look` may be meant so.
 Level = Literal["ok", "look", "mend"]
@@ -154,6 +157,25 @@ def alarms_reach_people() -> list[Trouble]:
     return []
 
 
+def ledger_of_erasures() -> list[Trouble]:
+    """The ledger is written, lies apart from the database, and knows nothing that the database does not."""
+    found, ledger = [], erasure_ledger.ledger()
+    waits = copying.backlog()
+    if waits.since is not None and waits.since < timezone.now() - LEDGER_PATIENCE:
+        says = f"{waits.lines:,} opt-outs or erasures since {waits.since:%Y-%m-%d %H:%M} UTC are not in the ledger yet"
+        found.append(
+            Trouble(says, "start the maintenance process, or read in its log why it can't write the ledger")
+        )
+    if lost := replay.missing(ledger.newest()):
+        says = f"the ledger knows {len(lost):,} opt-outs or erasures that this database does not: it is older"
+        found.append(Trouble(says, "manage.py replay_erasures, before anything is sent (docs/erasure.md)"))
+    if settings.PRODUCTION and ledger.path.is_relative_to(settings.STATE_DIR):
+        says = f"the erasure ledger is in the state folder ({ledger.path})"
+        mend = "ERASURE_LEDGER_PATH on a disk that is not restored with the database"
+        found.append(Trouble(says, mend, "look"))
+    return found
+
+
 CHECKS: Final[dict[str, Check]] = {
     "database": _of_readiness(health.CHECKS["database"], "start it, or correct DATABASE_URL"),
     "migrations": _of_readiness(health.CHECKS["migrations"], "manage.py migrate"),
@@ -164,6 +186,7 @@ CHECKS: Final[dict[str, Check]] = {
     "signing key": signing_key,
     "head of the log": head,
     "seals": seals,
+    "erasure ledger": ledger_of_erasures,
     "alarms": alarms_reach_people,
     "connections to Marketing Cloud": connections_to_marketing_cloud,
 }

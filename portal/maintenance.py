@@ -5,7 +5,7 @@ from typing import Final
 
 from audit import log_index, partitions, refusals
 from audit.approvals import requests as approvals
-from portal import retention, sealing
+from portal import erasure_ledger, retention, sealing
 from tokens.api import budgets
 from tokens.crypto import key_destruction, key_making
 from tokens.exports import requests as exports
@@ -24,6 +24,7 @@ JOBS: Final[list[Job]] = [
     ("log partitions six months ahead", 3600.0, partitions.ensure),
     # Often enough that no call finds the list full: it holds about a thousand full batches.
     ("links into the index of the log", 5.0, log_index.sort_in),
+    ("consent and erasures into the erasure ledger", 2.0, erasure_ledger.copy),
     ("residue keys a week ahead", 3600.0, key_making.make_day_keys_of_all),
     ("residue keys at the end of their life", 3600.0, key_destruction.destroy_expired_day_keys),
     ("residue keys of months that were dropped", 3600.0, key_destruction.destroy_day_keys_of_dropped_months),

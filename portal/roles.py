@@ -14,6 +14,8 @@ class Permission(StrEnum):
     SEARCH_PEOPLE = "people.search"
     VIEW_MAPPINGS = "mappings.view"
     ANSWER_ACCESS_REQUESTS = "people.pack"
+    VIEW_ERASURES = "erasures.view"
+    ERASE = "people.erase"
     VIEW_EXPORTS = "exports.view"
     MAKE_EXPORTS = "exports.make"
     VIEW_HOLDS = "holds.view"
@@ -60,6 +62,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
             _P.ANSWER_ACCESS_REQUESTS,
+            _P.VIEW_ERASURES,
+            _P.ERASE,
             _P.VIEW_HOLDS,
             _P.PLACE_HOLDS,
             _P.VIEW_RETENTION,
@@ -88,6 +92,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.VIEW_LOG,
             _P.SEARCH_PEOPLE,
             _P.VIEW_MAPPINGS,
+            _P.VIEW_ERASURES,
             _P.VIEW_HOLDS,
             _P.VIEW_RETENTION,
             _P.VIEW_EXPORTS,

@@ -50,6 +50,12 @@ else:
 AUDIT_SIGNING_KEY_PATH = env.str(
     "AUDIT_SIGNING_KEY_PATH", default=str(STATE_DIR / "keys" / "audit-signing-key")
 )
+# What erasures and opt-outs are known by outside the database, for replaying them after a restore (docs/erasure.md).
+ERASURE_LEDGER_PATH = env.str(
+    "ERASURE_LEDGER_PATH", default=str(STATE_DIR / "erasure-ledger" / "ledger.jsonl")
+)
+# How long backups and archived WAL are kept: until then they hold what is erased today, sealed.
+BACKUP_DAYS = env.int("BACKUP_DAYS", default=35)
 AUDIT_HEAD_PATH = env.str("AUDIT_HEAD_PATH", default=str(STATE_DIR / "seals" / "head"))
 # The stock field package insists on a Fernet key of its own at import. It gets one that nothing is ever
 # sealed with, and tokens.crypto.fields makes its crypter raise: what is sealed, is sealed by ROOT_KEYS.
@@ -160,6 +166,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "tell Marketing Cloud of opt-outs": {
         "task": "tokens.write_back.sweep",
+        "schedule": BULK_SWEEP_SECONDS,
+        "options": {"expires": BULK_SWEEP_SECONDS},
+    },
+    "move erasures on": {
+        "task": "tokens.erasure.sweep",
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },

@@ -27,6 +27,7 @@ KEPT_TOGETHER = {
     "tests/portal/embedded/test_servers.py",
     "tests/portal/test_run_portal.py",
     "tests/tokens/api/test_sockets.py",
+    "tests/tokens/erasure/test_erasing.py",
 }
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -131,11 +132,12 @@ def _own_database(
         "DJANGO_SETTINGS_MODULE": "tests.served_settings",
         "AUDIT_SIGNING_KEY_PATH": str(seals / "key"),
         "AUDIT_HEAD_PATH": str(seals / "head"),
+        "ERASURE_LEDGER_PATH": str(seals / "erasures"),
     }
     shutil.rmtree(seals, ignore_errors=True)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-        if variable.startswith("AUDIT_"):
+        if variable.startswith(("AUDIT_", "ERASURE_")):
             monkeypatch.setattr(settings, variable, value)
     sealing.sequencer.cache_clear()
     try:

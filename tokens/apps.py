@@ -16,6 +16,8 @@ class TokensConfig(AppConfig):
         from tokens.consent import opt_ins, unsubscribes
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
+        from tokens.erasure import asking as erasures
+        from tokens.erasure import word
         from tokens.exports import requests
 
         acts.know_sandboxes_by(is_sandbox)
@@ -28,4 +30,6 @@ class TokensConfig(AppConfig):
         held.register()
         unsubscribes.register()
         opt_ins.register()
+        erasures.register()
+        word.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

@@ -49,7 +49,7 @@ from tokens.vault.mint import place_of_value
 LOOK_UP: Final = """
 SELECT mapping.id, mapping.kind, mapping.value,
        CASE WHEN mapping.id IS NULL THEN 'unknown'
-            WHEN mapping.value IS NULL THEN 'retired'
+            WHEN mapping.value IS NULL OR mapping.state = 4 THEN 'retired'
             WHEN named.is_erased OR linked.is_blocked THEN 'contact_erased'
             WHEN asked.key IS NULL AND (holder.is_erased OR prime.is_blocked) THEN 'contact_erased'
             WHEN %(opt_outs_block)s AND EXISTS (
@@ -65,7 +65,7 @@ SELECT mapping.id, mapping.kind, mapping.value,
 FROM unnest(string_to_array(%(tokens)s, E'\\n', ''), string_to_array(%(keys)s, E'\\n', ''))
      WITH ORDINALITY AS asked (token, key, n)
 LEFT JOIN LATERAL (
-    SELECT id, kind, value, blind_index_0, blind_index_1 FROM tokens_mapping
+    SELECT id, kind, state, value, blind_index_0, blind_index_1 FROM tokens_mapping
     WHERE enterprise_id = %(enterprise)s AND token = asked.token OFFSET 0
 ) mapping ON true
 LEFT JOIN LATERAL (

@@ -39,6 +39,14 @@ CROSS JOIN LATERAL (
 """
 
 
+# Keys of contacts, and NULL for mappings, of an erasure that began after they were read.
+ERASED_MEANWHILE: Final = """
+SELECT subscriber_key FROM tokens_contact WHERE id = ANY(%(contacts)b::bigint[]) AND erased_at IS NOT NULL
+UNION ALL
+SELECT NULL FROM tokens_mapping WHERE id = ANY(%(mappings)b::bigint[]) AND state IN (2, 4)
+"""
+
+
 @dataclass(slots=True)
 class Holding:
     """What the vault holds for the cells of a reading: `columns` as its identifier columns, `keys` by row."""
@@ -172,6 +180,19 @@ class Holder:
                     if one.is_new:
                         fresh.add(one.mapping_id)
         contacts.link(self.enterprise, pairs, fresh=fresh)
+        self._refuse_erased_meanwhile(
+            [one.contact_id for one in known if not one.is_new], {pair[0] for pair in pairs} - fresh
+        )
+
+    def _refuse_erased_meanwhile(self, contact_ids: list[int], mapping_ids: set[int]) -> None:
+        """An erasure may have begun since they were read. From the links on it waits for us, or we see it."""
+        if not contact_ids and not mapping_ids:
+            return
+        with binary_cursor() as cursor:
+            cursor.execute(ERASED_MEANWHILE, {"contacts": contact_ids, "mappings": sorted(mapping_ids)})
+            erased = [key for (key,) in cursor.fetchall()]
+        if erased:
+            raise ErasedKeys({key for key in erased if key is not None})
 
     def _count(self, reading: Reading, holding: Holding, passed: list[dict[int, Held]]) -> None:
         """Every cell that is not blank is counted once, whatever the order of the chunks.

@@ -84,7 +84,7 @@ def of_mapping(mapping: Mapping, *, versions: Sequence[IndexKey] | None = None) 
         )
         if version is not None and digest is not None
     }
-    if mapping.state == State.ACTIVE:
+    if mapping.state in (State.ACTIVE, State.BLOCKED):
         kind = Kind(mapping.kind)
         try:
             live = of_value(mapping.enterprise, kind, mapping.value.open(), versions=versions)

@@ -8,6 +8,7 @@ from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
 from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
+from tokens.models.erasures import ContactDelete, Erasure, LedgerLine
 from tokens.models.exports import Export, ExportSlice
 from tokens.models.mappings import Mapping
 from tokens.models.no_token_queue import (
@@ -38,14 +39,17 @@ __all__ = [
     "Connection",
     "ConsentEvent",
     "Contact",
+    "ContactDelete",
     "ContactMapping",
     "DataKey",
     "Enterprise",
+    "Erasure",
     "EventCallback",
     "Export",
     "ExportSlice",
     "ExtractRecipe",
     "IndexVersion",
+    "LedgerLine",
     "Mapping",
     "QueueBadLine",
     "QueueExplanation",

@@ -17,6 +17,7 @@ class State(models.IntegerChoices):
     ACTIVE = 1, "active"
     ERASED = 2, "erased"  # a tombstone: no value, but index and token stay, so that a late STOP still matches
     SUPERSEDED = 3, "superseded"  # another mapping holds the value now
+    BLOCKED = 4, "being erased"  # still has its value, and neither resolves nor takes new contacts
 
 
 class Mapping(models.Model):
@@ -52,7 +53,7 @@ class Mapping(models.Model):
                 for parity in (0, 1)
             ),
             models.CheckConstraint(
-                condition=(Q(state=State.ACTIVE.value) & Q(value__isnull=False))
+                condition=(Q(state__in=[State.ACTIVE.value, State.BLOCKED.value]) & Q(value__isnull=False))
                 | Q(state=State.ERASED.value, value__isnull=True)
                 | Q(state=State.SUPERSEDED.value),
                 name="active_has_a_value_and_a_tombstone_none",

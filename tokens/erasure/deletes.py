@@ -1,0 +1,100 @@
+"""The contact delete of an erasure, unit by unit: begun, asked for until it is over, and read back.
+
+Marketing Cloud runs one at a time in an account, so the units come one after the other, and so do erasures. A delete
+that was begun by a worker who was killed before noting it is begun again; it finds nobody and is as good.
+"""
+
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from audit.trail import SYSTEM
+from audit.vocabulary import Action
+from tokens.connections.client import client_of, cloud, of_account
+from tokens.erasure import asking
+from tokens.erasure.scope import Scope
+from tokens.errors import NoConnection
+from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
+from tokens.marketing_cloud.contacts import DeleteState
+from tokens.models import BusinessUnit, ContactDelete, Erasure, LedgerLine
+
+# What fails is tried again from the row, where a killed worker loses nothing.
+QUICKLY: Final = Patience(attempts=2, longest_wait=2, answer_within=30)
+POLL_AFTER: Final = 5.0
+State, Proof = ContactDelete.State, ContactDelete.Proof
+
+
+class NotYet(Exception):
+    """Nothing went wrong: it has to wait, for `args[0]`, and is looked at again after `args[1]` seconds."""
+
+
+def go_on(erasure: Erasure, scope: Scope) -> None:
+    """Bring the next unit forward. Raises NotYet, MarketingCloudError and BadConnection; returns when all are done."""
+    for one in erasure.deletes.exclude(state=State.DELETED).order_by("pk"):
+        with _client(erasure, one.mid, scope) as client:
+            if one.state == State.PENDING:
+                _begin(client, one, scope.keys)
+            _follow(client, one, scope.keys)
+            if erasure.left_to_customer is None:
+                _list_what_is_left(client, erasure)
+
+
+def finish(erasure: Erasure) -> None:
+    """Every unit is done: the ledger must have it next. In a transaction of its own."""
+    with transaction.atomic():
+        locked = Erasure.objects.select_for_update(of=("self",)).select_related("mapping").get(pk=erasure.pk)
+        if locked.state != Erasure.State.BLOCKED or locked.deletes.exclude(state=State.DELETED).exists():
+            return
+        locked.state, locked.deleted_at = Erasure.State.DELETED, timezone.now()
+        locked.save(update_fields=["state", "deleted_at"])
+        LedgerLine.objects.create(kind=LedgerLine.Kind.ERASURE, subject=locked.pk)
+        units = {one.mid: one.proof for one in locked.deletes.order_by("pk")}
+        asking.record(Action.ERASURE_DELETED, locked, SYSTEM, units=units)
+
+
+def _begin(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None:
+    busy = ContactDelete.objects.filter(enterprise=one.enterprise_id, state=State.RUNNING).exclude(pk=one.pk)
+    if busy.exists():
+        raise NotYet("another_delete_runs", POLL_AFTER)
+    operation = client.contacts.delete(keys)
+    ContactDelete.objects.filter(pk=one.pk, state=State.PENDING).update(
+        state=State.RUNNING, operation=operation[:64], begun_at=timezone.now()
+    )
+    one.operation = operation[:64]
+
+
+def _follow(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None:
+    said = client.contacts.delete_state(one.operation)
+    mine = ContactDelete.objects.filter(pk=one.pk, state=State.RUNNING)
+    if said == DeleteState.FAILED:
+        mine.update(state=State.PENDING, operation="")
+        raise NotYet("delete_failed", None)
+    if said == DeleteState.RUNNING:
+        raise NotYet("delete_runs", POLL_AFTER)
+    if client.subscribers.statuses(keys):
+        # It says that it is done, and still knows them: nothing is proven. It may take days there.
+        raise NotYet("still_there", None)
+    mine.update(state=State.DELETED, proof=Proof.READ_BACK, deleted_at=timezone.now())
+
+
+def _list_what_is_left(client: MarketingCloud, erasure: Erasure) -> None:
+    """For people, and no reason to wait: a package without that scope erases all the same."""
+    try:
+        found = client.data_extensions.not_sendable()
+    except MarketingCloudError:
+        return
+    erasure.left_to_customer = found
+    Erasure.objects.filter(pk=erasure.pk).update(left_to_customer=found)
+
+
+def _client(erasure: Erasure, mid: str, scope: Scope) -> MarketingCloud:
+    """One that acts for the unit. Raises BadConnection."""
+    links = scope.links()
+    if mid != erasure.enterprise.eid:
+        unit = BusinessUnit.objects.get(enterprise=erasure.enterprise, mid=mid)
+        return cloud(unit, links=links, patience=QUICKLY)
+    found = of_account(erasure.enterprise)
+    if found is None:
+        raise NoConnection(erasure.enterprise.name)
+    return client_of(found, mid=mid, links=links, patience=QUICKLY)

@@ -75,6 +75,9 @@ class Action(models.TextChoices):
     CALLBACK_VERIFIED = "callback.verified", "answered the handshake of event notifications"
 
     OPTED_OUT = "consent.opted-out", "recorded an opt-out"
+    OPT_OUTS_BEGUN = "consent.file-begun", "began to import a file of opt-outs"
+    OPT_OUTS_IMPORTED = "consent.file-imported", "imported a file of opt-outs"
+    OPT_OUTS_FAILED = "consent.file-failed", "could not import a file of opt-outs"
     CLOUD_EVENT_UNMATCHED = "cloud-event.unmatched", "told of an unsubscribe under a token that is not ours"
     OPTED_IN = "consent.opted-in", "recorded an opt-in"
 

@@ -16,6 +16,7 @@ app.autodiscover_tasks(
         "tokens.erasure",
         "tokens.exports",
         "tokens.no_token_queue",
+        "tokens.opt_out_files",
         "tokens.write_back",
     ]
 )

@@ -140,6 +140,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": BULK_SWEEP_SECONDS,
         "options": {"expires": BULK_SWEEP_SECONDS},
     },
+    "sweep files of opt-outs": {
+        "task": "tokens.opt_out_files.sweep",
+        "schedule": BULK_SWEEP_SECONDS,
+        "options": {"expires": BULK_SWEEP_SECONDS},
+    },
     "answer handshakes of event notifications": {
         "task": "tokens.connections.answer_handshakes",
         "schedule": 15.0,

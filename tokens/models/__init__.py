@@ -21,6 +21,7 @@ from tokens.models.no_token_queue import (
     QueueSettings,
     TokenChain,
 )
+from tokens.models.opt_out_files import OptOutChunk, OptOutFile, OptOutReject
 from tokens.models.unsubscribes import Unsubscribe
 from tokens.models.write_backs import WriteBack
 
@@ -51,6 +52,9 @@ __all__ = [
     "IndexVersion",
     "LedgerLine",
     "Mapping",
+    "OptOutChunk",
+    "OptOutFile",
+    "OptOutReject",
     "QueueBadLine",
     "QueueExplanation",
     "QueueExtract",

@@ -39,17 +39,25 @@ class QueueSettings(models.Model):
 
 
 class ExtractRecipe(models.Model):
-    """How an extract is read: which column holds what. Its columns are not public, so people say it once."""
+    """How a file is read: which column holds what. Columns of extracts are not public, so people say it once."""
 
+    class What(models.TextChoices):
+        QUEUE = "queue", "extract of the No Token Queue"
+        OPT_OUTS = "file", "file of opt-outs"
+        BOUNCES = "bounce", "file of bounces and complaints"
+
+    what = models.CharField(max_length=8, choices=What, default=What.QUEUE, db_default="queue")
     enterprise = models.ForeignKey("tokens.Enterprise", models.PROTECT, related_name="+")
     name = models.CharField(max_length=100)
-    reading = models.JSONField(help_text="tokens.no_token_queue.recipes.Reading, as it is stored.")
+    reading = models.JSONField(help_text="The Reading of what is read, as it is stored.")
     saved_by_name = models.CharField(max_length=200)
     saved_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["enterprise", "name"], name="one_recipe_of_a_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["enterprise", "what", "name"], name="one_recipe_of_a_name")
+        ]
 
     def __str__(self) -> str:
         return self.name

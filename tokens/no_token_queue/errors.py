@@ -11,11 +11,11 @@ class QueueError(Exception):
 
 # -- the file: nothing of it was taken over ----------------------------------------------------------------
 class BadExtract(QueueError):
-    """The extract can't be read; nothing of it was taken over."""
+    """The file can't be read; nothing of it was taken over."""
 
 
 class EmptyExtract(BadExtract):
-    """The file is empty: even an extract of an empty queue has a line with the names of the columns."""
+    """The file is empty: even one without rows has a line with the names of the columns."""
 
 
 class NotAnExtract(BadExtract):
@@ -31,7 +31,7 @@ class WrongEncoding(BadExtract):
 
 
 class TooLarge(BadExtract):
-    """The file is too large for an extract: export the queue in parts."""
+    """The file is too large: export it in parts."""
 
 
 # -- what the columns hold ----------------------------------------------------------------------------------

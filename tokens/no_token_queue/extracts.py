@@ -55,7 +55,7 @@ def load(
     extract = QueueExtract(
         id=uuid_utils.compat.uuid7(),
         enterprise=enterprise,
-        name=_clean_name(name),
+        name=clean_name(name),
         digest=mark.digest,
         extracted_at=extracted_at,
         reading={"encoding": encoding, "delimiter": delimiter},
@@ -154,6 +154,7 @@ def _place(extract: QueueExtract) -> bytes:
     return envelope.place("tokens.QueueExtract", "content", extract.enterprise_id, extract.pk)
 
 
-def _clean_name(name: str) -> str:
+def clean_name(name: str) -> str:
+    """The last part of a file name, printable."""
     plain = "".join(char for char in PurePath(name).name if char.isprintable())
     return plain[:200] or "unnamed"

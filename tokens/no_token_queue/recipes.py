@@ -47,6 +47,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "text": ("message", "text", "body", "content", "keyword"),
 }
 _SAMPLES: Final = 3
+QUEUE: Final = ExtractRecipe.What.QUEUE
 _ROWS_READ: Final = 200
 
 
@@ -138,7 +139,7 @@ def fitting(enterprise: Enterprise, header: Sequence[str]) -> ExtractRecipe | No
     """The saved recipe whose columns are all there; of several the one that names most of them, then the newest."""
     recipes = [
         recipe
-        for recipe in ExtractRecipe.objects.filter(enterprise=enterprise)
+        for recipe in ExtractRecipe.objects.filter(enterprise=enterprise, what=QUEUE)
         if set(recipe.reading["columns"].values()) <= set(header)
     ]
     return max(recipes, key=lambda one: (len(one.reading["columns"]), one.saved_at), default=None)
@@ -146,7 +147,7 @@ def fitting(enterprise: Enterprise, header: Sequence[str]) -> ExtractRecipe | No
 
 def named(enterprise: Enterprise, name: str) -> Reading:
     """The reading of a saved recipe. Raises NoRecipeFits."""
-    recipe = ExtractRecipe.objects.filter(enterprise=enterprise, name=name).first()
+    recipe = ExtractRecipe.objects.filter(enterprise=enterprise, what=QUEUE, name=name).first()
     if recipe is None:
         raise NoRecipeFits(f"there is no recipe {name!r}")
     return Reading.from_stored(recipe.reading)
@@ -160,6 +161,7 @@ def save(enterprise: Enterprise, name: str, reading: Reading, *, actor: Actor) -
     reading = reading.checked()
     recipe, _ = ExtractRecipe.objects.update_or_create(
         enterprise=enterprise,
+        what=QUEUE,
         name=name,
         defaults={"reading": reading.stored(), "saved_by_name": actor.name},
     )
@@ -201,5 +203,7 @@ def _sample(target: str, cell: str) -> str:
 
 def of_enterprises(enterprise_ids: Sequence[int]) -> list[ExtractRecipe]:
     """Their saved recipes, by enterprise and name."""
-    rows = ExtractRecipe.objects.filter(enterprise__in=enterprise_ids).select_related("enterprise")
+    rows = ExtractRecipe.objects.filter(enterprise__in=enterprise_ids, what=QUEUE).select_related(
+        "enterprise"
+    )
     return list(rows.order_by("enterprise__name", "name"))

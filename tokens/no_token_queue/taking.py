@@ -35,7 +35,7 @@ from tokens.no_token_queue.wording import Judgement, judge
 
 Intent, State = QueueMessage.Intent, QueueMessage.State
 # What a spreadsheet makes of a long number: 4.91761E+12.
-_ROUNDED: Final = re.compile(r"\d[.,]\d+E\+?\d+", re.IGNORECASE)
+ROUNDED: Final = re.compile(r"\d[.,]\d+E\+?\d+", re.IGNORECASE)
 # The zone of a date is not sure: a day lasts its own 24 hours and half a day either way.
 _DAY_ANYWHERE: Final = datetime.timedelta(hours=36)
 LIFTED: Final[dict[str, Any]] = {
@@ -126,7 +126,7 @@ class Taker:
         """E.164 digits. Raises InvalidValue, or ValueError with a fault."""
         if not cell:
             raise ValueError(Fault.NUMBER_MISSING.value)
-        if _ROUNDED.fullmatch(cell):
+        if ROUNDED.fullmatch(cell):
             raise ValueError(Fault.NUMBER_ROUNDED.value)
         return normalise(Kind.MOBILE, cell, default_region=self.how.region)
 

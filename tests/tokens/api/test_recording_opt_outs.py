@@ -24,7 +24,7 @@ def crm(enterprise: Enterprise) -> MarketingCloud:
 
 def gone(value: str = ANA[0], number: str = "1", **more: Any) -> dict[str, Any]:
     kind = "Email" if "@" in value else "MobileNumber"
-    at = "2026-11-20T09:30:00Z"
+    at = "2024-11-20T09:30:00Z"
     return {"optOutId": number, "value": value, "valueType": kind, "occurredAt": at} | more
 
 
@@ -46,7 +46,7 @@ def test_the_person_is_blocked_from_then_on_and_the_clock_began_when_they_asked(
     first = ConsentEvent.objects.get(kind=Kind.EMAIL)
     assert first.evidence.open() == "Told the shop."
     assert (first.source, first.actor_name, first.law) == (ConsentEvent.Source.API, "CRM", "can-spam")
-    asked = datetime.datetime(2026, 11, 20, 9, 30, tzinfo=datetime.UTC)
+    asked = datetime.datetime(2024, 11, 20, 9, 30, tzinfo=datetime.UTC)
     assert Unsubscribe.objects.get(event=first).asked_at == first.occurred_at == asked
     assert AuditEvent.objects.filter(action="consent.opted-out", actor_name="CRM").count() == 2
 
@@ -107,7 +107,7 @@ def test_what_is_wrong_with_one_is_named_and_stops_no_other(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"occurredAt": "2026-11-20"}, {"occurredAt": "2026-11-20T09:30:00"}, {"optOutId": ""}, {"value": None}],
+    [{"occurredAt": "2024-11-20"}, {"occurredAt": "2024-11-20T09:30:00"}, {"optOutId": ""}, {"value": None}],
 )
 def test_what_is_not_the_contract_is_refused_whole(crm: MarketingCloud, wrong: dict[str, Any]) -> None:
     response = record(crm, gone("ben@mail.example", "0"), gone() | wrong)

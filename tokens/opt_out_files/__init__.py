@@ -1,0 +1,1 @@
+"""Files of opt-outs, and of bounces and complaints: read line by line, taken over in chunks by workers."""

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tokens", "0014_opt_out_scope"),
+        ("tokens", "0015_erasures"),
     ]
 
     operations = [

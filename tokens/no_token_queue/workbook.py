@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from tokens.no_token_queue.errors import NotAnExtract, TooLarge
 
 # What a few kilobytes may unpack to.
@@ -24,6 +21,10 @@ _MOST_CHARACTERS: Final = 100_000_000
 
 def rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of each row that holds something, up to its last filled cell. Raises NotAnExtract, TooLarge."""
+    # Here, since every process of the portal imports this module, and few ever read a workbook: it takes 0.15 s.
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(part.file_size for part in archive.infolist()) > _LARGEST_UNPACKED:

@@ -4,7 +4,7 @@ import getpass
 import os
 from typing import Final
 
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError
 from django.urls import reverse
 
 from audit.trail import Actor
@@ -16,6 +16,16 @@ HAND_OVER: Final = (
     "Hand over the address of the portal with this path behind it: with it they choose a password and a second "
     "factor, once, within 48 hours."
 )
+
+
+class PortalCommand(BaseCommand):
+    """A command of the portal.
+
+    It runs none of Django's system checks: they judge code, not data, so `make check` runs them; they load every page,
+    and each command would take a second longer.
+    """
+
+    requires_system_checks: list[str] = []
 
 
 def choose_enterprise(eid: str | None) -> Enterprise:

@@ -67,7 +67,11 @@ def test_a_worker_does_what_it_is_sent(broker: str, request: pytest.FixtureReque
 
 
 def start_worker(url: str, queue: str) -> "subprocess.Popen[str]":
-    settings = {"DJANGO_SETTINGS_MODULE": "tests.served_settings", "CELERY_BROKER_URL": url}
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "tests.served_settings",
+        "CELERY_BROKER_URL": url,
+        "CELERY_SKIP_CHECKS": "yes",
+    }
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "celery", "--quiet", "--app", "portal.celery:app", "worker"),

@@ -3,13 +3,12 @@
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from portal import alarms
+from portal.command_line import PortalCommand
 from portal.exit_codes import USAGE
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Send a test alarm on every channel (ALARM_EMAILS, ALARM_WEBHOOK), and say how it went."
 
     def handle(self, **options: Any) -> None:

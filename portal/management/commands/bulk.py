@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError, connection
 
 from audit.approvals.errors import ApprovalError, ReasonMissing
 from portal import exit_codes
 from portal.bulk_files import refuse_existing, reject_lines, write
 from portal.bulk_following import Helpers, display_for, duration, follow
-from portal.command_line import choose_enterprise, operator
+from portal.command_line import PortalCommand, choose_enterprise, operator
 from tokens.bulk import approval, errors, jobs, output, worker
 from tokens.bulk.columns import ColumnMap
 from tokens.bulk.dialects import Dialect
@@ -30,7 +30,7 @@ from tokens.models import BulkJob
 State = BulkJob.State
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Convert files of clear values into files of tokens."
 
     # -- arguments ------------------------------------------------------------------------------------------

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from portal.command_line import choose_enterprise, operator
+from portal.command_line import PortalCommand, choose_enterprise, operator
 from portal.exit_codes import USAGE
 from tokens.clients import create_client, network
 from tokens.errors import BadClient
@@ -13,7 +13,7 @@ from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
 from tokens.open_clients import check_new_client
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Make an API client and print its credentials. The secret can't be shown again."
 
     def add_arguments(self, parser: Any) -> None:

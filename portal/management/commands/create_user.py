@@ -5,21 +5,21 @@ import sys
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from audit.approvals.errors import ApprovalError
 from audit.models import ApprovalRequest
 from audit.trail import Actor
 from portal import people, role_grants, set_up
-from portal.command_line import HAND_OVER, choose_enterprise, operator, set_up_path
+from portal.command_line import HAND_OVER, PortalCommand, choose_enterprise, operator, set_up_path
 from portal.exit_codes import APPROVAL_NEEDED, USAGE
 from portal.models import User
 from portal.roles import Role
 from tokens.models import Enterprise
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Make a user of the portal and give them roles. A user who is there already keeps the password and is given "
         "the roles that are missing. Once two people can decide on roles, those outside sandboxes wait for approval."

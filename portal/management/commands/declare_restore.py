@@ -4,18 +4,18 @@ import json
 from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from audit.approvals.errors import CannotBeDone
 from audit.seals.declaration import declare_restore
 from audit.seals.errors import SealError
 from portal import restore_declarations, sealing
-from portal.command_line import operator
+from portal.command_line import PortalCommand, operator
 from portal.exit_codes import APPROVAL_NEEDED, FIX_THE_DATA
 from portal.restore_declarations import NeedsApproval
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Sealing stops when the database does not hold the newest checkpoint that is known outside of it. This records "
         "that the database was restored to an older state, by whom and why, once a second person approved it; the "

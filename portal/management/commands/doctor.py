@@ -4,17 +4,15 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand
-
+from portal.command_line import PortalCommand
 from portal.doctor import Finding, examine
 from portal.exit_codes import FIX_THE_DATA
 
 MARKS: Final = {"ok": "ok   ", "look": "look ", "mend": "MEND "}
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Examine this installation. Exit code 6 when something must be mended."
-    requires_system_checks: list[str] = []  # it must speak also where they fail
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON object")

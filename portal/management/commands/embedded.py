@@ -8,16 +8,14 @@ import sys
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from django.core.management.base import BaseCommand
-
+from portal.command_line import PortalCommand
 from portal.embedded import EmbeddedError, EmbeddedServices, state_dir
 from portal.embedded.binaries import find_postgres
 from portal.settings_errors import USAGE
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "The embedded servers under var/: show their state, keep them running, or open psql."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("what", choices=["status", "start", "psql"])

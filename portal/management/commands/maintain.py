@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connections
 
 from portal import sealing
+from portal.command_line import PortalCommand
 from portal.maintenance import JOBS, RETENTION, SEALING, Job
 
 logger = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 RETRY_AFTER: Final = 30.0
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Run the maintenance jobs (portal/maintenance.py) at their times, until stopped."
 
     def add_arguments(self, parser: Any) -> None:

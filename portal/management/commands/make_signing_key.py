@@ -3,21 +3,21 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from audit.seals import signing
 from audit.seals.errors import SealError
 from audit.seals.signing import SigningKey
 from portal import sealing
+from portal.command_line import PortalCommand
 from portal.exit_codes import FIX_THE_DATA, USAGE
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Make the Ed25519 key that signs checkpoints of the audit log, in the file that AUDIT_SIGNING_KEY_PATH names "
         "(mode 0600), and print its public half for auditors. With --show, print that of the key that is there."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument(

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 
 from portal import exit_codes
-from portal.command_line import choose_enterprise, operator
+from portal.command_line import PortalCommand, choose_enterprise, operator
 from tokens.models import Enterprise, QueueBadLine, QueueExtract
 from tokens.no_token_queue import dates, extracts, recipes, reconcile
 from tokens.no_token_queue.errors import BadExtract, BadRecipe, QueueError
@@ -28,7 +28,7 @@ _SETTLED_AFTER: Final = 5.0
 _BAD_LINES_SHOWN: Final = 20
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Take over extracts of the No Token Queue."
 
     # -- arguments ------------------------------------------------------------------------------------------

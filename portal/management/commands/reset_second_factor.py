@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from portal import set_up
-from portal.command_line import HAND_OVER, operator, set_up_path
+from portal.command_line import HAND_OVER, PortalCommand, operator, set_up_path
 from portal.exit_codes import USAGE
 from portal.models import User
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Take every second factor and the password of a user away, and print a link with which they set up new ones, "
         "once. Make sure first that it is them who asks. Recorded in the event trail."

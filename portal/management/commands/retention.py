@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from audit.approvals.errors import ApprovalError
 from audit.models import RecordKind
@@ -15,11 +15,11 @@ from audit.retention.months import Month
 from audit.retention.orders import Order
 from audit.seals.errors import SealError
 from portal import retention
-from portal.command_line import operator
+from portal.command_line import PortalCommand, operator
 from portal.exit_codes import APPROVAL_NEEDED, FIX_THE_DATA, RETRY_IS_SAFE, USAGE
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "How long payload log and event trail are kept, and what is past that. Dropping months and changing a policy "
         "each take a second person: the command asks (exit code 7), and drops when it is run again."

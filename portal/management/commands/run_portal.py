@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import connections
 
 from portal import banner, embedded, preflight, sample_data, sandbox, sealing, simulated_account
+from portal.command_line import PortalCommand
 from portal.embedded.leash import tie_to_parent
 from portal.embedded.locks import FileLock
 from portal.settings_errors import refuse
@@ -28,9 +28,8 @@ from portal.supervisor import Program, Supervisor
 PARTS: Final = ("web", "worker", "beat", "maintenance")
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Migrate, then serve: web server, Celery worker, beat and maintenance under one supervisor."
-    requires_system_checks: list[str] = []  # the programs check for themselves; here it would cost a second
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--port", default=os.environ.get("PORT", "8000"))
@@ -141,10 +140,14 @@ def programs(only: Sequence[str], listener: socket.socket | None) -> list[Progra
     celery = [python, "-m", "celery", "--quiet", "--app", "portal.celery:app"]
     worker = ["worker", "--loglevel", "WARNING", "--concurrency", str(settings.WORKER_PROCESSES)]
     schedule = str(settings.STATE_DIR / "beat-schedule")
-    # Celery objects to root because of pickle, which is not accepted here (CELERY_ACCEPT_CONTENT).
-    as_anybody = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
+    # Celery objects to root because of pickle, which is not accepted here (CELERY_ACCEPT_CONTENT). Django's system
+    # checks load every page, which a worker never shows.
+    for_workers = {
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
+        "CELERY_SKIP_CHECKS": "yes",
+    }
     all_of_them = [
-        Program("worker", [*celery, *worker, "--without-gossip", "--without-mingle"], as_anybody),
+        Program("worker", [*celery, *worker, "--without-gossip", "--without-mingle"], for_workers),
         Program("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile", "", "--schedule", schedule]),
         Program("maintenance", [python, "manage.py", "maintain"]),
     ]

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from portal import sample_data
-from portal.command_line import operator
+from portal.command_line import PortalCommand, operator
 from portal.exit_codes import USAGE
 from portal.models import User
 from portal.second_factor import codes, enrolment, sealing
@@ -17,7 +17,7 @@ from portal.second_factor import codes, enrolment, sealing
 SET_UP_HERE: Final = "set_up_by_sample_code"
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Print the code that signs a user of a trial in, and set their second factor up if they have none. "
         "Only in a trial with the embedded database, and never for who has an authenticator of their own."

@@ -6,22 +6,22 @@ import socket
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections
 
 from portal import sample_data, simulated_account
+from portal.command_line import PortalCommand
 from portal.exit_codes import FIX_THE_DATA, USAGE
 from portal.simulator.server import Simulator, ready_line
 from portal.simulator.world import CHILD, EID, World
 from tokens.errors import BadConnection
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Simulate one account of Marketing Cloud in memory until Ctrl-C: auth, REST and SOAP, with faults on demand. "
         "Prints one JSON line when it is ready: where it is, and the credentials of a package in it."
     )
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from portal import people
-from portal.command_line import operator
+from portal.command_line import PortalCommand, operator
 from portal.exit_codes import USAGE
 from portal.models import User
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Switch a user of the portal off, which ends their sessions at once, or on again."
 
     def add_arguments(self, parser: Any) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
 from audit.seals import verify_evidence
@@ -21,6 +21,7 @@ from audit.seals.signing import VerifierKey
 from audit.seals.tree import StoredTree
 from audit.seals.verify_evidence import Finding, Key, Refused, Report, Verifier
 from portal import sealing
+from portal.command_line import PortalCommand
 from portal.exit_codes import FIX_THE_DATA, RECONCILIATION_MISMATCH, USAGE
 
 HEAD_IS_GONE: Final = (
@@ -29,7 +30,7 @@ HEAD_IS_GONE: Final = (
 )
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "Verify the payload log and the event trail against their seals: columns, bodies, leaves, tree, signatures and "
         "the head that is kept outside the database. Exit code 8 when something is not what was sealed."

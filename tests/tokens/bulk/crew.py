@@ -21,7 +21,9 @@ class Crew:
     """Celery workers over the database and broker of `environment`; use as a context."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = os.environ | environment | HASTE | {"PYTHONWARNINGS": "ignore"}
+        self.environment = (
+            os.environ | environment | HASTE | {"PYTHONWARNINGS": "ignore", "CELERY_SKIP_CHECKS": "yes"}
+        )
         self.environment["DJANGO_SETTINGS_MODULE"] = "portal.settings"
         self.folder = folder
         self.log = folder / "worker.log"

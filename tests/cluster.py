@@ -155,6 +155,11 @@ def session_database() -> str:
     return f"test_{os.getpid()}_{_worker()}"
 
 
+def served_database() -> str:
+    """The name of the database behind this test process's kept server; each test that it serves makes it anew."""
+    return f"{session_database()}_served"
+
+
 def fresh_name() -> str:
     """A name that no other test or process uses."""
     return f"test_{os.getpid()}_{_worker()}_{next(_numbers)}"

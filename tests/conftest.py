@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -26,6 +27,8 @@ KEPT_TOGETHER = {
     "tests/journeys/test_journeys.py",
     "tests/portal/embedded/test_servers.py",
     "tests/portal/test_run_portal.py",
+    "tests/portal/test_web_server.py",
+    "tests/tokens/api/test_schemathesis.py",
     "tests/tokens/api/test_sockets.py",
     "tests/tokens/erasure/test_erasing.py",
 }
@@ -62,12 +65,16 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
 
 
 @pytest.fixture
-def own_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
+def own_database(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
+) -> Iterator[OwnDatabase]:
     """A fresh database in which commits are real, so that threads and subprocesses see them.
 
     The aliases `default` and `owner`, in every thread, and the environment lead to it until the test ends.
     """
-    with _own_database(cluster.main(), monkeypatch, django_db_blocker) as database:
+    is_served = "portal_server" in request.fixturenames
+    name = cluster.served_database() if is_served else cluster.fresh_name()
+    with _own_database(cluster.main(), monkeypatch, django_db_blocker, name) as database:
         yield database
 
 
@@ -75,17 +82,26 @@ def own_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Ite
 def own_database_on_15(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -> Iterator[OwnDatabase]:
     """The same on PostgreSQL 15, the oldest that the portal supports."""
     components.need_postgres_15()
-    with _own_database(cluster.on_postgres_15(), monkeypatch, django_db_blocker) as database:
+    with _own_database(
+        cluster.on_postgres_15(), monkeypatch, django_db_blocker, cluster.fresh_name()
+    ) as database:
         yield database
 
 
-@pytest.fixture
-def portal_server(own_database: OwnDatabase) -> Iterator[serving.Server]:
-    """A real web server over the test's own database, for tests of sockets and browsers."""
-    server = serving.Server(own_database.environment)
+@pytest.fixture(scope="session")
+def kept_server() -> Iterator[serving.Server]:
+    """The web server of this test process: it loads the portal once, which takes longer than most tests."""
+    server = serving.Server(_environment(cluster.main(), cluster.served_database()), preload=True)
     server.wait_until_served()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def portal_server(own_database: OwnDatabase, kept_server: serving.Server) -> serving.Server:
+    """A real web server over the test's own database, for tests of sockets and browsers."""
+    kept_server.renew()
+    return kept_server
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +109,7 @@ def shared_database(django_db_blocker: Any) -> Iterator[OwnDatabase]:
     """`own_database` for all tests of a module, each of which makes an enterprise of its own in it."""
     with (
         pytest.MonkeyPatch.context() as patch,
-        _own_database(cluster.main(), patch, django_db_blocker) as database,
+        _own_database(cluster.main(), patch, django_db_blocker, cluster.fresh_name()) as database,
     ):
         yield database
 
@@ -115,7 +131,7 @@ def crashing_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -
     """
     where = cluster.Cluster(f"test-{cluster.fresh_name()}", durable=True)
     try:
-        with _own_database(where, monkeypatch, django_db_blocker) as database:
+        with _own_database(where, monkeypatch, django_db_blocker, cluster.fresh_name()) as database:
             yield database
     finally:
         where.services.destroy()
@@ -123,17 +139,11 @@ def crashing_database(monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any) -
 
 @contextmanager
 def _own_database(
-    where: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, blocker: Any
+    where: cluster.Cluster, monkeypatch: pytest.MonkeyPatch, blocker: Any, name: str
 ) -> Iterator[OwnDatabase]:
-    name = cluster.fresh_name()
     where.make_clone(name)
-    seals = where.state / "seals" / name  # a log of its own
-    environment = cluster.environment(where, name) | {
-        "DJANGO_SETTINGS_MODULE": "tests.served_settings",
-        "AUDIT_SIGNING_KEY_PATH": str(seals / "key"),
-        "AUDIT_HEAD_PATH": str(seals / "head"),
-        "ERASURE_LEDGER_PATH": str(seals / "erasures"),
-    }
+    environment = _environment(where, name)
+    seals = Path(environment["AUDIT_HEAD_PATH"]).parent
     shutil.rmtree(seals, ignore_errors=True)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
@@ -147,6 +157,16 @@ def _own_database(
         sealing.sequencer.cache_clear()
         where.drop(name)
         shutil.rmtree(seals, ignore_errors=True)
+
+
+def _environment(where: cluster.Cluster, name: str) -> dict[str, str]:
+    seals = where.state / "seals" / name  # a log of its own
+    return cluster.environment(where, name) | {
+        "DJANGO_SETTINGS_MODULE": "tests.served_settings",
+        "AUDIT_SIGNING_KEY_PATH": str(seals / "key"),
+        "AUDIT_HEAD_PATH": str(seals / "head"),
+        "ERASURE_LEDGER_PATH": str(seals / "erasures"),
+    }
 
 
 @contextmanager

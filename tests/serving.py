@@ -1,6 +1,7 @@
 """The real web server over a test's own database, for tests that are about sockets or need a browser."""
 
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,21 +12,30 @@ import urllib.error
 import urllib.request
 from functools import cache
 
+from bench.cpu import descendants
 from portal.embedded.locks import FileLock
 from portal.embedded.state import CHECKOUT
-from tests import cluster
+from tests import cluster, processes
 
 
 class Server:
     """gunicorn as the portal configures it, one process. `url` has no slash at its end; `log` is what it printed."""
 
-    def __init__(self, environment: dict[str, str], application: str = "portal.wsgi:application") -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        application: str = "portal.wsgi:application",
+        *,
+        preload: bool = False,
+    ) -> None:
         collect_static()
         self.listener = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if environment.get("TLS_CERT") else "http"
         self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
         bind = f"fd://{self.listener.fileno()}"
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:portal.web_server", "--bind", bind]
+        if preload:
+            gunicorn.append("--preload")
         # A file, since a pipe that nobody reads would stop a server with much to say.
         self._printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by stop()
         self.process = subprocess.Popen(
@@ -45,6 +55,14 @@ class Server:
                 self.stop()
                 raise AssertionError(f"the web server did not start:\n{self.log}")
             time.sleep(0.05)
+
+    def renew(self) -> None:
+        """Replaces the worker by one that has served nobody. Preloaded, that takes a moment: nothing is imported."""
+        old = descendants(self.process.pid)[1:]
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        processes.wait_for(lambda: not set(old) & set(descendants(self.process.pid)))
+        self.wait_until_served()
 
     def stop(self) -> None:
         if self._printed.closed:

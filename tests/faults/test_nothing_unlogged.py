@@ -54,7 +54,7 @@ def run(database: OwnDatabase, folder: Path, application: str) -> list[str]:
         cast.a_person(caller.client.enterprise, f"p{n}@mail.example", f"SUB-{n}") for n in range(PEOPLE)
     ]
     connection.close()
-    server = serving.Server(database.environment | {"WEB_WORKERS": "2"}, application)
+    server = serving.Server(database.environment | {"WEB_WORKERS": "2"}, application, preload=True)
     try:
         server.wait_until_served()
         facts = {"url": server.url, "authorization": caller.authorization, "tokens": tokens}

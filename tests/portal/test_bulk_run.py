@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 PEOPLE = ColumnMap.parse(
     ["email=EmailAddress", "mobile=MobileNumber", "subscriber_key=SubscriberKey"], ["Surname=LastName"]
 )
-ROWS = 4_000
+ROWS = 1_000
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "portal.settings"}
 
 
@@ -36,7 +36,7 @@ def job(own_database: OwnDatabase) -> BulkJob:
     out = io.StringIO(newline="")
     csv.writer(out).writerow(synthetic_people.COLUMNS)
     csv.writer(out).writerows(row.cells for row in synthetic_people.rows(ROWS, seed=5))
-    return planned(make_enterprise(), out.getvalue(), PEOPLE, chunk_rows=50)
+    return planned(make_enterprise(), out.getvalue(), PEOPLE, chunk_rows=25)
 
 
 @contextmanager

@@ -140,28 +140,23 @@ def test_whatever_is_killed_comes_back(portal: Run, state: Path, address: str) -
     processes.wait_for(recovered, seconds=120)
 
 
-def test_ctrl_c_ends_every_process_and_a_second_run_keeps_the_data(tmp_path: Path) -> None:
-    state = tmp_path / "var"
-    try:
-        first = Run(state)
-        first.wait_until_ready()
-        with psycopg.connect(urls(state).owner) as session:
-            session.execute("INSERT INTO django_session VALUES ('kept', '', now())")
-        assert len(first.left()) >= 8
-        first.process.send_signal(signal.SIGINT)
-        assert first.process.wait(120) == 0
-        processes.wait_for(lambda: not first.left(), seconds=120)
-        first.clean_up()
+@pytest.mark.usefixtures("address")
+def test_ctrl_c_ends_every_process_and_a_second_run_keeps_the_data(portal: Run, state: Path) -> None:
+    """Last of all, since it ends the run that the others look at."""
+    with psycopg.connect(urls(state).owner) as session:
+        session.execute("INSERT INTO django_session VALUES ('kept', '', now())")
+    assert len(portal.left()) >= 8
+    portal.process.send_signal(signal.SIGINT)
+    assert portal.process.wait(120) == 0
+    processes.wait_for(lambda: not portal.left(), seconds=120)
 
-        began = time.monotonic()
-        second = Run(state)
-        second.wait_until_ready()
-        assert time.monotonic() - began < 60  # two or three seconds on a machine that does nothing else
-        with psycopg.connect(urls(state).app) as session:
-            assert session.execute("SELECT session_key FROM django_session").fetchall() == [("kept",)]
-        second.process.kill()
-        second.process.wait()
-        processes.wait_for(lambda: not second.left(), seconds=120)
-        second.clean_up()
-    finally:
-        EmbeddedServices(state).destroy()
+    began = time.monotonic()
+    second = Run(state)
+    second.wait_until_ready()
+    assert time.monotonic() - began < 60  # two or three seconds on a machine that does nothing else
+    with psycopg.connect(urls(state).app) as session:
+        assert session.execute("SELECT session_key FROM django_session").fetchall() == [("kept",)]
+    second.process.kill()
+    second.process.wait()
+    processes.wait_for(lambda: not second.left(), seconds=120)
+    second.clean_up()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponseForbidden
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -251,6 +252,16 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         filled[route] = address
     assert not any("<" in address for address in filled.values())
     return filled
+
+
+@pytest.fixture(autouse=True)
+def _refusals_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these thousands of answers are refusals, and drawing their page would take longest."""
+    monkeypatch.setattr("portal.urls.handler403", _refuse, raising=False)
+
+
+def _refuse(request: HttpRequest, exception: Exception) -> HttpResponseForbidden:
+    return HttpResponseForbidden()
 
 
 def _answer(browser: Client, method: str, address: str) -> str:

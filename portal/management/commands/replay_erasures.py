@@ -4,17 +4,17 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from portal import erasure_ledger
-from portal.command_line import operator
+from portal.command_line import PortalCommand, operator
 from portal.exit_codes import FINISHED_WITH_REJECTS, FIX_THE_DATA
 from tokens.erasure import replay
 from tokens.erasure.ledger import LedgerDamaged, LedgerError
 from tokens.erasure.replay import Replayed
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = (
         "After a restore, before anybody calls: erases again whom the erasure ledger names, and puts opt-outs back that"
         " the backup did not have. Run twice, it is as once. Exit code 3 when something is left to people."

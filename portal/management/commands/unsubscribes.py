@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 
 from portal import exit_codes
-from portal.command_line import choose_enterprise, operator
+from portal.command_line import PortalCommand, choose_enterprise, operator
 from tokens.consent import clocks
 from tokens.models import Enterprise, OptOutFile, OptOutReject
 from tokens.no_token_queue import dates
@@ -29,7 +29,7 @@ REJECTS_SHOWN: Final = 20
 _BLOCK: Final = 1 << 20
 
 
-class Command(BaseCommand):
+class Command(PortalCommand):
     help = "Import files of opt-outs, and of bounces and complaints."
     # The last line names the next command by the name that was typed.
     name = "unsubscribes"

@@ -11,7 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from bench import bulk, fixture, floor, load, seals, servers, setup, timeline, workload
+from bench import bulk, fixture, floor, load, opt_outs, seals, servers, setup, timeline, workload
 from bench.fixture import Fixture
 from bench.report import Report, Target
 from bench.rounds import Rounds, Subject
@@ -34,6 +34,12 @@ def arguments() -> argparse.Namespace:
         default=int(os.environ.get("BENCH_BULK_ROWS", "100000")),
         help="lines converted",
     )
+    parser.add_argument(
+        "--opt-outs",
+        type=int,
+        default=int(os.environ.get("BENCH_OPT_OUTS", "50000")),
+        help="opt-outs imported",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds; the median counts")
     parser.add_argument("--seconds", type=float, default=5, help="length of one measurement")
     parser.add_argument(
@@ -48,7 +54,9 @@ def arguments() -> argparse.Namespace:
         default=100_000,
         help="entries of the log that timelines are read from",
     )
-    parser.add_argument("--only", choices=["api", "bulk", "seals", "timeline"], help="measure one of them")
+    parser.add_argument(
+        "--only", choices=["api", "bulk", "optouts", "seals", "timeline"], help="measure one of them"
+    )
     parser.add_argument("--fresh", action="store_true", help="load the rows again")
     return parser.parse_args()
 
@@ -67,6 +75,8 @@ def main() -> int:
             measure_api(report, found, urls, options)
         if options.only in {None, "bulk"}:
             bulk.measure(report, found, urls, options.bulk_rows)
+        if options.only in {None, "optouts"}:
+            opt_outs.measure(report, found, urls, options.opt_outs)
         if options.only in {None, "seals"}:
             seals.measure(
                 report,

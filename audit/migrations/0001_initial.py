@@ -136,6 +136,13 @@ class Migration(migrations.Migration):
                 ),
                 ("count", models.PositiveBigIntegerField(default=0)),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("hour", "api", "reason", "network"), name="one_refusal_counter"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="SealQueueEntry",
@@ -246,12 +253,6 @@ class Migration(migrations.Migration):
                     table="audit_payloadentry",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="refusalcount",
-            constraint=models.UniqueConstraint(
-                fields=("hour", "api", "reason", "network"), name="one_refusal_counter"
             ),
         ),
         migrations.RunSQL(STORED_AS_THEY_ARE, migrations.RunSQL.noop),

@@ -26,6 +26,10 @@ class Migration(migrations.Migration):
                 ("nodes", models.BinaryField()),
             ],
             options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("entry_id", "kind"), name="one_leaf_of_an_entry"),
+                    models.CheckConstraint(condition=models.Q(("index__gte", 0)), name="leaf_index_from_0"),
+                ],
                 "verbose_name_plural": "sealed leaves",
             },
         ),
@@ -69,16 +73,6 @@ class Migration(migrations.Migration):
                     table="audit_checkpoint",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="sealedleaf",
-            constraint=models.UniqueConstraint(fields=("entry_id", "kind"), name="one_leaf_of_an_entry"),
-        ),
-        migrations.AddConstraint(
-            model_name="sealedleaf",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("index__gte", 0)), name="leaf_index_from_0"
             ),
         ),
         pgtrigger.migrations.AddTrigger(

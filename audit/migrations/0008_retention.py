@@ -44,6 +44,12 @@ class Migration(migrations.Migration):
                 ("proof", models.BinaryField()),
             ],
             options={
+                "indexes": [
+                    models.Index(fields=["entry_id"], name="copies_by_entry"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("act", "entry_id"), name="kept_once_by_an_act"),
+                ],
                 "verbose_name_plural": "held copies",
             },
         ),
@@ -69,6 +75,15 @@ class Migration(migrations.Migration):
                 ("set_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
+                "indexes": [
+                    models.Index(fields=["kind", "-id"], name="policy_by_kind"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("months", None), ("months__gte", 1), _connector="OR"),
+                        name="a_month_at_least",
+                    ),
+                ],
                 "verbose_name_plural": "retention policies",
             },
         ),
@@ -84,14 +99,6 @@ class Migration(migrations.Migration):
                 fields=["-id"],
                 name="retention_by_id",
             ),
-        ),
-        migrations.AddIndex(
-            model_name="heldcopy",
-            index=models.Index(fields=["entry_id"], name="copies_by_entry"),
-        ),
-        migrations.AddConstraint(
-            model_name="heldcopy",
-            constraint=models.UniqueConstraint(fields=("act", "entry_id"), name="kept_once_by_an_act"),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name="heldcopy",
@@ -120,17 +127,6 @@ class Migration(migrations.Migration):
                     table="audit_heldcopy",
                     when="BEFORE",
                 ),
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="retentionpolicy",
-            index=models.Index(fields=["kind", "-id"], name="policy_by_kind"),
-        ),
-        migrations.AddConstraint(
-            model_name="retentionpolicy",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("months", None), ("months__gte", 1), _connector="OR"),
-                name="a_month_at_least",
             ),
         ),
         pgtrigger.migrations.AddTrigger(

@@ -53,13 +53,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="membership",
-            constraint=models.UniqueConstraint(
-                fields=("user", "enterprise", "role"),
-                name="one_membership_for_each_role",
-                nulls_distinct=False,
-            ),
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("user", "enterprise", "role"),
+                        name="one_membership_for_each_role",
+                        nulls_distinct=False,
+                    ),
+                ],
+            },
         ),
     ]

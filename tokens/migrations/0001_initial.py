@@ -419,6 +419,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("client", "cidr"), name="one_rule_for_each_network"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Contact",
@@ -460,6 +465,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("subscriber_key", "enterprise"), name="one_contact_for_each_key"
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="attributeset",
@@ -498,6 +510,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("retired_at", None)),
+                        fields=("client", "slot"),
+                        name="two_live_secrets_at_most",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("slot__in", (1, 2))), name="secret_slot_is_1_or_2"
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="datakey",
@@ -624,6 +648,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["blind_index", "kind", "enterprise"], name="consent_by_person"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("source_id", "source", "enterprise"), name="each_source_event_once"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="BusinessUnit",
@@ -662,6 +696,9 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("enterprise", "mid"), name="one_unit_for_each_mid"),
+                ],
                 "ordering": ["name"],
             },
         ),
@@ -696,6 +733,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["client", "kind", "at"], include=("amount",), name="budget_by_client"
+                    ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="attributeset",
@@ -771,24 +815,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="allowednetwork",
-            constraint=models.UniqueConstraint(fields=("client", "cidr"), name="one_rule_for_each_network"),
-        ),
-        migrations.AddConstraint(
-            model_name="clientsecret",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("retired_at", None)),
-                fields=("client", "slot"),
-                name="two_live_secrets_at_most",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="clientsecret",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("slot__in", (1, 2))), name="secret_slot_is_1_or_2"
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="datakey",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("is_primary", True)),
@@ -813,22 +839,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("wrapped", None), ("destroyed_at", None), _connector="XOR"),
                 name="destroyed_keys_are_gone",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="contact",
-            constraint=models.UniqueConstraint(
-                fields=("subscriber_key", "enterprise"), name="one_contact_for_each_key"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="consentevent",
-            index=models.Index(fields=["blind_index", "kind", "enterprise"], name="consent_by_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="consentevent",
-            constraint=models.UniqueConstraint(
-                fields=("source_id", "source", "enterprise"), name="each_source_event_once"
             ),
         ),
         pgtrigger.migrations.AddTrigger(
@@ -859,14 +869,6 @@ class Migration(migrations.Migration):
                     when="BEFORE",
                 ),
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="businessunit",
-            constraint=models.UniqueConstraint(fields=("enterprise", "mid"), name="one_unit_for_each_mid"),
-        ),
-        migrations.AddIndex(
-            model_name="budgetuse",
-            index=models.Index(fields=["client", "kind", "at"], include=("amount",), name="budget_by_client"),
         ),
         migrations.AddConstraint(
             model_name="indexversion",

@@ -105,6 +105,12 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-id"], name="bulk_by_enterprise"),
+                    models.Index(
+                        condition=models.Q(("state", "running")), fields=["id"], name="bulk_running"
+                    ),
+                ],
                 "ordering": ["-id"],
             },
         ),
@@ -173,6 +179,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "pending")),
+                        fields=["job", "number"],
+                        name="bulk_pending",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("job", "number"), name="one_chunk_for_each_number"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="BulkReject",
@@ -207,28 +225,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="bulkjob",
-            index=models.Index(fields=["enterprise", "-id"], name="bulk_by_enterprise"),
-        ),
-        migrations.AddIndex(
-            model_name="bulkjob",
-            index=models.Index(condition=models.Q(("state", "running")), fields=["id"], name="bulk_running"),
-        ),
-        migrations.AddIndex(
-            model_name="bulkchunk",
-            index=models.Index(
-                condition=models.Q(("state", "pending")), fields=["job", "number"], name="bulk_pending"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="bulkchunk",
-            constraint=models.UniqueConstraint(fields=("job", "number"), name="one_chunk_for_each_number"),
-        ),
-        migrations.AddIndex(
-            model_name="bulkreject",
-            index=models.Index(fields=["job", "line"], name="bulk_rejects_by_line"),
+            options={
+                "indexes": [
+                    models.Index(fields=["job", "line"], name="bulk_rejects_by_line"),
+                ],
+            },
         ),
         migrations.RunSQL(STORED_AS_THEY_ARE, migrations.RunSQL.noop),
     ]

@@ -80,6 +80,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-id"], name="export_by_enterprise"),
+                    models.Index(
+                        condition=models.Q(("state", "running")), fields=["id"], name="export_running"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ExportSlice",
@@ -118,25 +126,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="export",
-            index=models.Index(fields=["enterprise", "-id"], name="export_by_enterprise"),
-        ),
-        migrations.AddIndex(
-            model_name="export",
-            index=models.Index(
-                condition=models.Q(("state", "running")), fields=["id"], name="export_running"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="exportslice",
-            index=django.contrib.postgres.indexes.GinIndex(
-                fields=["subjects"], name="export_slice_by_subject"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="exportslice",
-            constraint=models.UniqueConstraint(fields=("export", "number"), name="one_slice_for_each_number"),
+            options={
+                "indexes": [
+                    django.contrib.postgres.indexes.GinIndex(
+                        fields=["subjects"], name="export_slice_by_subject"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("export", "number"), name="one_slice_for_each_number"),
+                ],
+            },
         ),
     ]

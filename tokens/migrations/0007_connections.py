@@ -91,6 +91,13 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("enterprise", "business_unit"),
+                        name="one_connection_for_each_unit",
+                        nulls_distinct=False,
+                    ),
+                ],
                 "ordering": ["name"],
             },
         ),
@@ -124,6 +131,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("callback_id", ""), _negated=True),
+                        fields=("callback_id",),
+                        name="one_row_for_each_callback",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="CloudEvent",
@@ -156,33 +172,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name="connection",
-            constraint=models.UniqueConstraint(
-                fields=("enterprise", "business_unit"),
-                name="one_connection_for_each_unit",
-                nulls_distinct=False,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="eventcallback",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("callback_id", ""), _negated=True),
-                fields=("callback_id",),
-                name="one_row_for_each_callback",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="cloudevent",
-            index=models.Index(
-                condition=models.Q(("worked_at", None)), fields=["id"], name="cloud_event_to_work"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="cloudevent",
-            constraint=models.UniqueConstraint(
-                fields=("digest", "enterprise"), name="one_row_for_each_cloud_event"
-            ),
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("worked_at", None)), fields=["id"], name="cloud_event_to_work"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("digest", "enterprise"), name="one_row_for_each_cloud_event"
+                    ),
+                ],
+            },
         ),
     ]

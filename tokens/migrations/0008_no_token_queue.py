@@ -58,6 +58,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-extracted_at"], name="extract_by_age"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("enterprise", "digest", "extracted_at"), name="each_extract_once"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="QueueMessage",
@@ -137,6 +147,30 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-id"], name="queue_message_by_enterprise"),
+                    models.Index(
+                        condition=models.Q(("state", "waiting")),
+                        fields=["enterprise", "-id"],
+                        name="queue_waiting",
+                    ),
+                    models.Index(fields=["blind_index", "enterprise"], name="queue_message_by_person"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("row_digest", "enterprise"), name="each_queue_message_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state__in", ["blocked", "opt-out"]), _negated=True),
+                            ("consent_event__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="closed_by_a_consent_event",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="QueueBadLine",
@@ -192,6 +226,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-id"], name="bad_line_by_enterprise"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("line_digest", "enterprise"), name="each_bad_line_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="QueueReconciliation",
@@ -215,6 +257,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-id"], name="queue_reconciled"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="QueueSettings",
@@ -299,6 +346,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["enterprise", "-last_at"], name="chain_by_time"),
+                    models.Index(fields=["value_digest", "enterprise"], name="chain_by_value"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ExtractRecipe",
@@ -329,68 +382,5 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(fields=("enterprise", "name"), name="one_recipe_of_a_name")
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="queueextract",
-            index=models.Index(fields=["enterprise", "-extracted_at"], name="extract_by_age"),
-        ),
-        migrations.AddConstraint(
-            model_name="queueextract",
-            constraint=models.UniqueConstraint(
-                fields=("enterprise", "digest", "extracted_at"), name="each_extract_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queuemessage",
-            index=models.Index(fields=["enterprise", "-id"], name="queue_message_by_enterprise"),
-        ),
-        migrations.AddIndex(
-            model_name="queuemessage",
-            index=models.Index(
-                condition=models.Q(("state", "waiting")), fields=["enterprise", "-id"], name="queue_waiting"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queuemessage",
-            index=models.Index(fields=["blind_index", "enterprise"], name="queue_message_by_person"),
-        ),
-        migrations.AddConstraint(
-            model_name="queuemessage",
-            constraint=models.UniqueConstraint(
-                fields=("row_digest", "enterprise"), name="each_queue_message_once"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="queuemessage",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state__in", ["blocked", "opt-out"]), _negated=True),
-                    ("consent_event__isnull", False),
-                    _connector="OR",
-                ),
-                name="closed_by_a_consent_event",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queuebadline",
-            index=models.Index(fields=["enterprise", "-id"], name="bad_line_by_enterprise"),
-        ),
-        migrations.AddConstraint(
-            model_name="queuebadline",
-            constraint=models.UniqueConstraint(
-                fields=("line_digest", "enterprise"), name="each_bad_line_once"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="queuereconciliation",
-            index=models.Index(fields=["enterprise", "-id"], name="queue_reconciled"),
-        ),
-        migrations.AddIndex(
-            model_name="tokenchain",
-            index=models.Index(fields=["enterprise", "-last_at"], name="chain_by_time"),
-        ),
-        migrations.AddIndex(
-            model_name="tokenchain",
-            index=models.Index(fields=["value_digest", "enterprise"], name="chain_by_value"),
         ),
     ]

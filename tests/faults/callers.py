@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +22,14 @@ from tests.tokens.api import cast
 
 @dataclass
 class Journal:
-    """Answers that callers hold, and how many requests got none."""
+    """Answers that callers hold, how many tries got none, and what was given up after the last try."""
 
     file: IO[str]
     lock: threading.Lock = field(default_factory=threading.Lock)
     answered: int = 0
     interrupted: int = 0
     other_status: list[int] = field(default_factory=list)
+    given_up: int = 0
 
     def hold(self, request_id: str, request: bytes, response: bytes) -> None:
         """Note an answer of status 200; it is on the disk when this returns."""
@@ -40,13 +41,29 @@ class Journal:
             self.answered += 1
 
 
-class Callers:
-    """Threads that call Resolve and Get Token in turn, each on its own connection, until enough was asked."""
+def asked(journal: Journal) -> int:
+    """Tries that came to an end, of whatever kind."""
+    return journal.answered + journal.interrupted + len(journal.other_status)
 
-    def __init__(self, url: str, authorization: str, tokens: list[str], journal: Journal, total: int) -> None:
+
+class Callers:
+    """Threads that call Resolve and Get Token in turn, each on its own connection, until enough was asked.
+
+    `waits` are the seconds before each further try of what was not answered with 200.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        authorization: str,
+        journal: Journal,
+        total: int,
+        tokens: Sequence[str] = (),
+        waits: Sequence[float] = (),
+    ) -> None:
         self.address = urlsplit(url).netloc
         self.headers = {"Authorization": authorization, "Content-Type": "application/json"}
-        self.tokens, self.journal = tokens, journal
+        self.tokens, self.journal, self.waits = tokens, journal, waits
         self._left = iter(range(total))
         self._lock = threading.Lock()
 
@@ -59,17 +76,28 @@ class Callers:
             return next(self._left, None)
 
     def call(self) -> None:
-        """Ask until nothing is left to ask; an answer that never came is not asked for again."""
+        """Ask until nothing is left to ask."""
         connection = http.client.HTTPConnection(self.address, timeout=60)
         while (number := self._next()) is not None:
-            try:
-                self._ask(connection, *self._request(number))
-            except (http.client.HTTPException, OSError):
+            for wait in (0.0, *self.waits):
+                time.sleep(wait)
+                if self._try(connection, number):
+                    break
+            else:
                 with self.journal.lock:
-                    self.journal.interrupted += 1
-                connection.close()
-                time.sleep(0.02)
+                    self.journal.given_up += 1
         connection.close()
+
+    def _try(self, connection: http.client.HTTPConnection, number: int) -> bool:
+        """Whether it was answered with 200."""
+        try:
+            return self._ask(connection, *self._request(number))
+        except (http.client.HTTPException, OSError):
+            with self.journal.lock:
+                self.journal.interrupted += 1
+            connection.close()
+            time.sleep(0.02)
+            return False
 
     def _request(self, number: int) -> tuple[str, bytes]:
         if number % 3 == 0:
@@ -82,24 +110,39 @@ class Callers:
         items = [cast.ask(token) | {"tokenRequestId": f"r{n}"} for n, token in enumerate(self.tokens)]
         return cast.RESOLVE, json.dumps({"sendKey": f"send-{number}", "tokens": items}).encode()
 
-    def _ask(self, connection: http.client.HTTPConnection, path: str, body: bytes) -> None:
+    def _ask(self, connection: http.client.HTTPConnection, path: str, body: bytes) -> bool:
         connection.request("POST", path, body, self.headers)
         answer = connection.getresponse()
         received = answer.read()
         if answer.status == 200:
             self.journal.hold(answer.headers["X-Request-ID"], body, received)
-        else:
-            with self.journal.lock:
-                self.journal.other_status.append(answer.status)
-            time.sleep(0.2)
+            return True
+        with self.journal.lock:
+            self.journal.other_status.append(answer.status)
+        time.sleep(0.2)
+        return False
+
+
+class Stops(Callers):
+    """People who text STOP: Get Token is asked for the token of each number."""
+
+    def __init__(
+        self, numbers: Sequence[str], headers: Mapping[str, str] | None = None, **facts: Any
+    ) -> None:
+        super().__init__(total=len(numbers), **facts)
+        self.headers |= headers or {}
+        self.numbers = numbers
+
+    def _request(self, number: int) -> tuple[str, bytes]:
+        return cast.GET, json.dumps({"tokenValues": [cast.want(self.numbers[number])]}).encode()
 
 
 @contextmanager
-def calling(folder: Path, threads: int, **facts: Any) -> Iterator[Journal]:
+def calling(folder: Path, threads: int, kind: type[Callers] = Callers, **facts: Any) -> Iterator[Journal]:
     """Callers at work while the context lasts; they have asked everything when it ends."""
     with (folder / "journal.jsonl").open("w") as file:
         journal = Journal(file)
-        callers = Callers(journal=journal, **facts)
+        callers = kind(journal=journal, **facts)
         crowd = [threading.Thread(target=callers.call) for _ in range(threads)]
         for thread in crowd:
             thread.start()

@@ -17,7 +17,7 @@ from bench.cpu import descendants
 from portal.embedded import EmbeddedServices
 from tests import serving
 from tests.conftest import OwnDatabase
-from tests.faults.callers import Journal, calling
+from tests.faults.callers import Journal, asked, calling
 from tests.journeys.log_check import verdict
 from tests.processes import wait_for
 from tests.tokens.api import cast
@@ -81,11 +81,6 @@ def kill_in_turn(journal: Journal, server: serving.Server, servers: EmbeddedServ
             os.kill(servers.pids()["postgresql"], signal.SIGKILL)
         elif workers := descendants(server.process.pid)[1:]:
             os.kill(chance.choice(workers), signal.SIGKILL)
-
-
-def asked(journal: Journal) -> int:
-    """Requests that came to an end, of whatever kind."""
-    return journal.answered + journal.interrupted + len(journal.other_status)
 
 
 def database_answers() -> bool:

@@ -98,6 +98,8 @@ class Action(models.TextChoices):
     UNSUBSCRIBE_PAUSED = "unsubscribe.paused", "paused the clock of an unsubscribe"
     UNSUBSCRIBE_RESUMED = "unsubscribe.resumed", "let the clock of an unsubscribe run on"
     UNSUBSCRIBE_EXTENDED = "unsubscribe.extended", "extended the time of an unsubscribe"
+    CLOSING_DAY_ADDED = "calendar.day-closed", "added a closing day to a calendar"
+    CLOSING_DAY_REMOVED = "calendar.day-opened", "took a closing day from a calendar"
 
     EXTRACT_IMPORTED = "queue.extract-imported", "imported an extract of the No Token Queue"
     QUEUE_DECIDED = "queue.decided", "decided what a message of the No Token Queue means"

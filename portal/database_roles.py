@@ -74,6 +74,7 @@ NARROWER = {
     "tokens_enterprise": f"SELECT, INSERT, UPDATE ({ENTERPRISE_CHANGES})",
     # A trigger lets a suppression go only when no opt-out of that blind index is in force (tokens.consent.triggers).
     "tokens_suppression": "SELECT, INSERT, UPDATE (index_version), DELETE",
+    "tokens_closingday": "SELECT, INSERT, DELETE",
     "tokens_unsubscribe": f"SELECT, INSERT, UPDATE ({UNSUBSCRIBE_CHANGES})",
     "tokens_writeback": f"SELECT, INSERT, UPDATE ({WRITE_BACK_CHANGES})",
     "tokens_erasure": f"SELECT, INSERT, UPDATE ({ERASURE_CHANGES})",

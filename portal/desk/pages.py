@@ -7,6 +7,7 @@ from portal.desk import (
     bulk,
     bulk_new,
     clients,
+    clocks,
     connections,
     enterprises,
     events,
@@ -114,6 +115,15 @@ PAGES: Final = (
         "unsubscribe-several",
         Permission.UNSUBSCRIBE,
         unsubscribe_work.act_on_several,
+        ACT,
+    ),
+    Page("unsubscribes/terms/", "terms", Permission.VIEW_UNSUBSCRIBES, clocks.terms),
+    Page("unsubscribes/terms/add/", "closing-day-add", Permission.UNSUBSCRIBE, clocks.add_closing_day, ACT),
+    Page(
+        "unsubscribes/terms/<int:day_id>/remove/",
+        "closing-day-remove",
+        Permission.UNSUBSCRIBE,
+        clocks.remove_closing_day,
         ACT,
     ),
     Page(

@@ -145,6 +145,7 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "opt-out": f"/admin/unsubscribes/{opt_out}/",
         "opt-out-receipt": f"/admin/unsubscribes/{opt_out}/receipt/",
         "unsubscribe-work": "/admin/unsubscribes/open/",
+        "terms": "/admin/unsubscribes/terms/",
         "bulk": "/admin/bulk/",
         "bulk-new": "/admin/bulk/new/",
         "bulk-job": f"/admin/bulk/{job.pk}/",

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
-    "/admin/unsubscribes/open/",
+    "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/",
     "/admin/no-token-queue/", "/admin/no-token-queue/new/", "/admin/no-token-queue/lines/", "/admin/rescue/",
     "/admin/no-token-queue/extracts/", "/admin/no-token-queue/reconciliation/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
@@ -154,7 +154,7 @@ def with_data(acme: Enterprise) -> list[str]:
         f"/admin/people/{ana.pk}/?show=sight", f"/admin/people/{ana.pk}/pack/",
         "/admin/unsubscribes/",
         f"/admin/unsubscribes/new/?mapping={ana.pk}", f"/admin/unsubscribes/{event.pk}/", "/admin/bulk/",
-        "/admin/unsubscribes/open/", f"/admin/unsubscribes/{event.pk}/receipt/",
+        "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/", f"/admin/unsubscribes/{event.pk}/receipt/",
         f"/admin/unsubscribes/{event.pk}/lift/",
         f"/admin/bulk/{loaded.pk}/", f"/admin/bulk/{loaded.pk}/columns/", f"/admin/bulk/{running.pk}/",
         "/admin/clients/", client, f"{client}change/", "/admin/enterprises/", f"/admin/enterprises/{acme.pk}/",

@@ -2,12 +2,13 @@
 
 Defaults, not legal advice: `docs/unsubscribes.md` names the source of each. The clock starts when the person asked,
 not when somebody loaded a file. A term of N business days ends with the Nth business day after the one on which they
-asked, by the calendar and at the midnight of the place whose law it is. The instant is stored with the unsubscribe,
-together with the version of the calendar that gave it, and is never computed again.
+asked, by the calendar and at the midnight of the place whose law it is. An enterprise may close further days
+(tokens.consent.closing_days). The instant is stored with the unsubscribe, together with the version of the calendar
+that gave it, and is never computed again.
 """
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -31,6 +32,7 @@ class Law:
 
 # Where a law names no number ("without undue delay"), and where no law is stated, the term is our own target.
 TARGET_DAYS: Final = 1
+SATURDAY: Final = 5
 LAWS: Final[Sequence[Law]] = (
     Law("", "not stated", TARGET_DAYS, "ECB", "UTC"),
     Law("gdpr", "EU: GDPR, ePrivacy", TARGET_DAYS, "ECB", "Europe/Brussels"),
@@ -42,6 +44,16 @@ LAWS: Final[Sequence[Law]] = (
     Law("au-spam-act", "Australia: Spam Act", 5, "AU", "Australia/Sydney"),
     Law("other", "another law", TARGET_DAYS, "ECB", "UTC"),
 )
+CALENDARS: Final = {
+    "ECB": "euro area (ECB)",
+    "GB": "United Kingdom",
+    "US": "US, federal",
+    "CA": "Canada",
+    "AU": "Australia",
+}
+# Closing days of an enterprise, by calendar.
+Closed = Mapping[str, frozenset[datetime.date]]
+NONE_CLOSED: Final[Closed] = {}
 EARLIEST: Final = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _BY_CODE: Final = {law.code: law for law in LAWS}
 
@@ -60,22 +72,43 @@ def law_of(code: str) -> Law:
     return _BY_CODE.get(code, _BY_CODE["other"])
 
 
-def due(code: str, asked_at: datetime.datetime) -> Due:
+def due(code: str, asked_at: datetime.datetime, closed: Closed = NONE_CLOSED) -> Due:
     """The terms of an opt-out under the law `code` which a person asked for at `asked_at` (aware)."""
     law = law_of(code)
+    days = closed.get(law.calendar, frozenset())
     # Sources that know no time say the year 1: whatever is so old is long overdue.
     asked_at = max(asked_at, EARLIEST)
     return Due(
-        at=_end_of_business_day(law, asked_at, law.business_days),
-        target_at=_end_of_business_day(law, asked_at, min(TARGET_DAYS, law.business_days)),
-        calendar=f"{law.calendar} holidays {_edition()}",
+        at=_end_of_business_day(law, asked_at, law.business_days, days),
+        target_at=_end_of_business_day(law, asked_at, min(TARGET_DAYS, law.business_days), days),
+        calendar=f"{law.calendar} holidays {_edition()}{f' and {len(days)} closing days' if days else ''}",
     )
 
 
-def later(code: str, instant: datetime.datetime, business_days: int) -> datetime.datetime:
+def later(
+    code: str, instant: datetime.datetime, business_days: int, closed: Closed = NONE_CLOSED
+) -> datetime.datetime:
     """The end of the `business_days`th business day after that on which `instant` falls: an extension."""
     # A term ends at midnight, which belongs to the day before.
-    return _end_of_business_day(law_of(code), instant - datetime.timedelta(microseconds=1), business_days)
+    law, since = law_of(code), instant - datetime.timedelta(microseconds=1)
+    return _end_of_business_day(law, since, business_days, closed.get(law.calendar, frozenset()))
+
+
+def is_business_day(calendar: str, day: datetime.date) -> bool:
+    """Whether the calendar itself, without closing days, has it as a business day."""
+    return bool(_calendar(calendar).is_working_day(day))
+
+
+def next_holidays(calendar: str, since: datetime.date, count: int) -> list[tuple[datetime.date, str]]:
+    """The next `count` days after `since` which would be business days and are holidays, with their names."""
+    found: list[tuple[datetime.date, str]] = []
+    day = since
+    while len(found) < count:
+        day += datetime.timedelta(days=1)
+        name = _calendar(calendar).get(day)
+        if name and day.weekday() < SATURDAY:
+            found.append((day, str(name)))
+    return found
 
 
 class Urgency(StrEnum):
@@ -95,14 +128,22 @@ def urgency(asked_at: datetime.datetime, due_at: datetime.datetime, now: datetim
     return Urgency.RED if left <= 0.2 else Urgency.AMBER if left <= 0.5 else Urgency.CALM
 
 
-def _end_of_business_day(law: Law, since: datetime.datetime, number: int) -> datetime.datetime:
-    return _end_of_day(law.calendar, law.zone, since.astimezone(ZoneInfo(law.zone)).date(), number)
+def _end_of_business_day(
+    law: Law, since: datetime.datetime, number: int, closed: frozenset[datetime.date]
+) -> datetime.datetime:
+    return _end_of_day(law.calendar, law.zone, since.astimezone(ZoneInfo(law.zone)).date(), number, closed)
 
 
 @lru_cache(maxsize=10_000)
-def _end_of_day(calendar: str, zone: str, since: datetime.date, number: int) -> datetime.datetime:
+def _end_of_day(
+    calendar: str, zone: str, since: datetime.date, number: int, closed: frozenset[datetime.date]
+) -> datetime.datetime:
     """The end of the `number`th business day after `since`. A file of opt-outs asks for few days, again and again."""
-    day = _calendar(calendar).get_nth_working_day(since, number)
+    day = since
+    for _ in range(number):
+        day = _calendar(calendar).get_nth_working_day(day, 1)
+        while day in closed:
+            day = _calendar(calendar).get_nth_working_day(day, 1)
     midnight = datetime.datetime.combine(day + datetime.timedelta(days=1), datetime.time(), ZoneInfo(zone))
     return midnight.astimezone(datetime.UTC)
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from django.db import connection
 from django.utils import timezone
 
-from tokens.consent import clocks
+from tokens.consent import clocks, closing_days
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, Unsubscribe
 
@@ -41,7 +41,8 @@ def open_for(enterprise: Enterprise, opted_out: Sequence[OptedOut]) -> None:
     """Open the unsubscribe of each opt-out, in one statement. What Marketing Cloud told us itself is closed at once."""
     now = timezone.now()
     told = [one.source == ConsentEvent.Source.MARKETING_CLOUD for one in opted_out]
-    due = [clocks.due(one.law, one.occurred_at) for one in opted_out]
+    closed = closing_days.of_enterprise(enterprise.pk)
+    due = [clocks.due(one.law, one.occurred_at, closed) for one in opted_out]
     parameters: dict[str, Any] = {
         "enterprise": enterprise.pk,
         "event_ids": [one.event_id for one in opted_out],

@@ -23,7 +23,7 @@ from audit.approvals.requests import Outcome, perform_or_request
 from audit.free_text import names_a_person
 from audit.trail import SYSTEM, Actor, Target
 from audit.vocabulary import Action, ApprovedAct
-from tokens.consent import clocks
+from tokens.consent import clocks, closing_days
 from tokens.errors import BadStep
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Unsubscribe
@@ -101,7 +101,8 @@ def extend(unsubscribe_id: uuid.UUID, *, business_days: int, reason: str, actor:
         _refuse_if(
             not 1 <= business_days <= LONGEST_EXTENSION, f"give 1 to {LONGEST_EXTENSION} business days"
         )
-        before, row.due_at = row.due_at, clocks.later(row.law, row.due_at, business_days)
+        closed = closing_days.of_enterprise(row.enterprise_id)
+        before, row.due_at = row.due_at, clocks.later(row.law, row.due_at, business_days, closed)
         # Once extended it may become overdue anew, and that is said anew.
         row.alarmed = Alarm.NONE if row.due_at > timezone.now() else row.alarmed
         return {"before": before.isoformat(), "after": row.due_at.isoformat(), "reason": _checked(reason)}

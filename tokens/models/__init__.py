@@ -3,6 +3,7 @@
 from tokens.crypto.keyset import DataKey, IndexVersion
 from tokens.models.bulk import BulkChunk, BulkJob, BulkReject
 from tokens.models.clients import AllowedNetwork, ApiClient, BudgetUse, ClientSecret
+from tokens.models.closing_days import ClosingDay
 from tokens.models.connections import CloudEvent, Connection, EventCallback
 from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
@@ -36,6 +37,7 @@ __all__ = [
     "BulkReject",
     "BusinessUnit",
     "ClientSecret",
+    "ClosingDay",
     "CloudEvent",
     "Connection",
     "ConsentEvent",

@@ -101,6 +101,7 @@ def _expected() -> dict[str, Permission]:
     return {
         reverse("admin:bulk-new"): Permission.RUN_BULK,
         reverse("admin:queue-new"): Permission.UNSUBSCRIBE,
+        reverse("admin:opt-out-file-new"): Permission.UNSUBSCRIBE,
     }
 
 

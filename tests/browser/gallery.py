@@ -26,6 +26,7 @@ from portal.synthetic_people import people
 from tests import cluster, components, serving
 from tests.audit.seals.cast import a_sequencer
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.browser.opt_out_scene import opt_out_pages
 from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.portal.desk import asking
 from tests.portal.desk.exchanges import logged
@@ -42,6 +43,7 @@ from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
 IMAGES: Final = CHECKOUT / "docs" / "images"
 PICTURE: Final = {"width": 1280, "height": 800}
 CALLS_OF_THE_DAY: Final = 4_000
+OPT_OUT_FILES = ("files", "file-new", "file-columns", "file-over", "file-waits", "file-runs", "file-failed")
 CALLS_OF_THE_PERSON: Final = 6
 
 
@@ -146,6 +148,7 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "opt-out-receipt": f"/admin/unsubscribes/{opt_out}/receipt/",
         "unsubscribe-work": "/admin/unsubscribes/open/",
         "terms": "/admin/unsubscribes/terms/",
+        **dict(zip(OPT_OUT_FILES, opt_out_pages(enterprise), strict=True)),
         "bulk": "/admin/bulk/",
         "bulk-new": "/admin/bulk/new/",
         "bulk-job": f"/admin/bulk/{job.pk}/",

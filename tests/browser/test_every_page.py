@@ -16,6 +16,7 @@ from portal.reveals.revealing import Why, reveal
 from portal.reveals.subjects import value_of
 from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
+from tests.browser.opt_out_scene import opt_out_pages
 from tests.browser.queue_scene import queue_pages
 from tests.portal import retaining
 from tests.portal.desk import asking, cast
@@ -40,7 +41,8 @@ pytestmark = pytest.mark.slow
 DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
-    "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/",
+    "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/", "/admin/unsubscribes/files/",
+    "/admin/unsubscribes/files/new/",
     "/admin/no-token-queue/", "/admin/no-token-queue/new/", "/admin/no-token-queue/lines/", "/admin/rescue/",
     "/admin/no-token-queue/extracts/", "/admin/no-token-queue/reconciliation/",
     "/admin/bulk/", "/admin/bulk/new/", "/admin/clients/", "/admin/clients/new/", "/admin/enterprises/",
@@ -144,6 +146,7 @@ def with_data(acme: Enterprise) -> list[str]:
     copy = retaining.a_scene(acme)
     return [
         *queue_pages(acme, caller),
+        *opt_out_pages(acme),
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",
         f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
         f"/admin/reveals/{broken.pk}/review/", "/admin/retention/", f"/admin/log/{copy}/",

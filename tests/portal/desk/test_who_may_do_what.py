@@ -17,6 +17,7 @@ from portal.roles import Permission, Role
 from tests.portal.desk import asking, cast
 from tests.tokens.api import cast as api_cast
 from tests.tokens.no_token_queue.cast import POLITE, csv_of, imported
+from tests.tokens.opt_out_files import cast as opt_outs
 from tokens.bulk import plan
 from tokens.connections.verbs import create_connection
 from tokens.consent.opt_outs import record_opt_out
@@ -63,6 +64,13 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/reveals/<uuid:event_id>/review/": (FORM, (O,)),
     "admin/unsubscribes/": (READ, (O, A)),
     "admin/unsubscribes/new/": (FORM, (O,)),
+    "admin/unsubscribes/files/": (READ, (O, A)),
+    "admin/unsubscribes/files/new/": (FORM, (O,)),
+    "admin/unsubscribes/files/<uuid:file_id>/": (READ, (O, A)),
+    "admin/unsubscribes/files/<uuid:file_id>/columns/": (FORM, (O,)),
+    "admin/unsubscribes/files/<uuid:file_id>/progress/": (READ, (O, A)),
+    "admin/unsubscribes/files/<uuid:file_id>/rejects/": (READ, (O, A)),
+    "admin/unsubscribes/files/<uuid:file_id>/resume/": (ACT, (O,)),
     "admin/unsubscribes/open/": (READ, (O, A)),
     "admin/unsubscribes/open/act/": (ACT, (O,)),
     "admin/unsubscribes/terms/": (READ, (O, A)),
@@ -170,7 +178,13 @@ OPEN = {
     "readyz",
 }
 # API clients and Marketing Cloud only: a person's session opens nothing here.
-API = {"api/v1/tokens/resolve", "api/v1/tokens/get", "oauth2/token", "api/v1/marketing-cloud/events"}
+API = {
+    "api/v1/tokens/resolve",
+    "api/v1/tokens/get",
+    "api/v1/opt-outs",
+    "oauth2/token",
+    "api/v1/marketing-cloud/events",
+}
 
 
 def _routes(patterns: list[Any], prefix: str = "") -> Iterator[str]:
@@ -245,6 +259,7 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<uuid:message_id>": QueueMessage.objects.get().pk,
         "<uuid:line_id>": QueueBadLine.objects.get().pk,
         "<uuid:extract_id>": queue.pk,
+        "<uuid:file_id>": opt_outs.loaded(acme, opt_outs.csv_of(("ana@mail.example", "2024-11-18", ""))).pk,
         "<str:part>": "text",
         "<int:number>": 0,
     }

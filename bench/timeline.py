@@ -61,7 +61,9 @@ def fill(urls: Urls, found: Fixture, entries: int) -> None:
         }  # fmt: skip
         connection.execute(FILL, parameters)
         connection.execute("VACUUM ANALYZE audit_payloadentry")
-        connection.execute("CHECKPOINT")  # or whoever is asked for next waits for what filling left to be written
+        connection.execute(
+            "CHECKPOINT"
+        )  # or whoever is asked for next waits for what filling left to be written
 
 
 def asked(found: Fixture) -> tuple[list[float], list[int]]:

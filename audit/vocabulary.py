@@ -68,6 +68,7 @@ class Action(models.TextChoices):
     CONNECTION_CREATED = "connection.created", "created a connection to Marketing Cloud"
     CONNECTION_CHANGED = "connection.changed", "changed a connection to Marketing Cloud"
     CONNECTION_SECRET_CHANGED = "connection.secret-changed", "changed the secret of a connection"
+    CONNECTION_SIGNED_IN = "connection.signed-in", "had a user of Marketing Cloud sign in for a connection"
     CONNECTION_TESTED = "connection.tested", "tested a connection to Marketing Cloud"
     CONNECTION_USED = "connection.used", "put a connection to Marketing Cloud to use"
     CONNECTION_STOPPED = "connection.stopped", "took a connection to Marketing Cloud out of use"

@@ -35,7 +35,7 @@ UNSUBSCRIBE_CHANGES = (
 # Whose connection it is stays as it is: another enterprise's data must not leave through it.
 CONNECTION_CHANGES = (
     "name, subdomain, grant_kind, client_id, subject, client_secret, signing_key, certificate, in_use_since,"
-    " tested_at, test, granted"
+    " tested_at, test, granted, refresh_token, signed_in_at"
 )
 CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 WRITE_BACK_CHANGES = "state, tries, next_try_at, epoch, lease_until, trouble, done_at"

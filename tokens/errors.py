@@ -81,6 +81,18 @@ class SecretMissing(BadConnection):
     """The connection lacks its client secret, or its signing key: enter or make it on the connection's page."""
 
 
+class NotSignedIn(SecretMissing):
+    """Nobody has signed in to Marketing Cloud for the connection yet: do so on the connection's page."""
+
+
+class OtherTenant(BadConnection):
+    """The user signed in to another tenant than the connection leads to: compare the sub-domain."""
+
+
+class ScopeOfflineMissing(BadConnection):
+    """The package gave no refresh token: add the scope offline to its API integration, and sign in again."""
+
+
 class SimulatorInProduction(BadConnection):
     """A simulator serves sandboxes only, since what it answers proves nothing: take MARKETING_CLOUD_HOSTS away."""
 

@@ -53,7 +53,7 @@ class ConnectionFacts(forms.Form):
         label="Client id",
         max_length=255,
         widget=forms.TextInput({"spellcheck": "false", "autocomplete": "off"}),
-        help_text="Of the package's API integration (server to server).",
+        help_text="Of the package's API integration.",
     )
     subject = forms.CharField(
         label="User of the assertion",
@@ -90,7 +90,7 @@ class NewConnectionForm(ConnectionFacts):
         label="Client secret",
         max_length=verbs.LONGEST_SECRET,
         required=False,
-        help_text="Not for JWT bearer.",
+        help_text="Not for JWT bearer, nor for a public app, which signs in without one.",
     )
     field_order = (
         "enterprise", "business_unit", "name", "subdomain", "grant_kind", "client_id", "client_secret", "subject",

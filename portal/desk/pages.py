@@ -8,6 +8,7 @@ from portal.desk import (
     bulk_new,
     clients,
     clocks,
+    connection_sign_in,
     connections,
     enterprises,
     events,
@@ -340,6 +341,19 @@ PAGES: Final = (
         Permission.MANAGE_CONNECTIONS,
         connections.use,
         ACT,
+    ),
+    Page(
+        "connections/<uuid:connection_id>/sign-in/",
+        "connection-sign-in",
+        Permission.MANAGE_CONNECTIONS,
+        connection_sign_in.begin,
+        ACT,
+    ),
+    Page(
+        "connections/signed-in/",
+        "connection-signed-in",
+        Permission.MANAGE_CONNECTIONS,
+        connection_sign_in.come_back,
     ),
     Page(
         "connections/<uuid:connection_id>/events/",

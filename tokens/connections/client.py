@@ -1,10 +1,12 @@
 """A client of Marketing Cloud for a connection: its secrets opened, its exchanges logged."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from django.conf import settings
 from django.db.models import Q
 
+from tokens.connections import refreshing
 from tokens.connections.recording import recorder
 from tokens.errors import NoConnection, NotInUse, SecretMissing, SimulatorInProduction
 from tokens.marketing_cloud import ClientCredentials, JwtBearer, MarketingCloud, Patience, Tenant
@@ -50,19 +52,23 @@ def client_of(
     Raises SecretMissing, SimulatorInProduction or CryptoError.
     """
     tenant = tenant_of(connection)
-    if settings.PRODUCTION and tenant.is_simulated and not connection.enterprise.sandbox:
-        raise SimulatorInProduction(connection.name)
+    is_signed_in = connection.grant_kind == GrantKind.CODE
     return MarketingCloud(
         tenant,
         _grant(connection, tenant, mid),
         observe=recorder(connection, links=links),
+        keep_refresh_token=partial(refreshing.keep, connection),
+        turn=partial(refreshing.in_turn, connection) if is_signed_in else None,
         patience=patience,
     )
 
 
 def tenant_of(connection: Connection) -> Tenant:
-    """Where the hosts of its tenant are."""
-    return Tenant(connection.subdomain, settings.MARKETING_CLOUD_HOSTS)
+    """Where the hosts of its tenant are. Raises SimulatorInProduction."""
+    tenant = Tenant(connection.subdomain, settings.MARKETING_CLOUD_HOSTS)
+    if settings.PRODUCTION and tenant.is_simulated and not connection.enterprise.sandbox:
+        raise SimulatorInProduction(connection.name)
+    return tenant
 
 
 def _grant(connection: Connection, tenant: Tenant, mid: str | None) -> Grant:
@@ -71,6 +77,8 @@ def _grant(connection: Connection, tenant: Tenant, mid: str | None) -> Grant:
             raise SecretMissing(connection.name)
         key = connection.signing_key.open()
         return JwtBearer(connection.client_id, connection.subject, tenant.url(Api.AUTH), key)
+    if connection.grant_kind == GrantKind.CODE:
+        return refreshing.grant_of(connection)
     if connection.client_secret is None:
         raise SecretMissing(connection.name)
     return ClientCredentials(connection.client_id, connection.client_secret.open(), account_id=mid)

@@ -48,7 +48,8 @@ def create_connection(
     _apply(made, _checked(name, subdomain, client_id, grant_kind, subject))
     if business_unit is not None and business_unit.enterprise_id != enterprise.pk:
         raise BadConnection("the business unit belongs to another enterprise")
-    if grant_kind == GrantKind.CREDENTIALS:
+    # Of an authorization code it is optional: public apps have none.
+    if grant_kind == GrantKind.CREDENTIALS or (grant_kind == GrantKind.CODE and client_secret):
         made.client_secret = _secret(client_secret)
     try:
         with transaction.atomic():
@@ -76,16 +77,22 @@ def change_connection(
 
     What leads to another package or tenant takes it out of use.
     """
-    locked = _locked(connection)
+    locked = locked_connection(connection)
     differing = _apply(locked, _checked(name, subdomain, client_id, grant_kind, subject))
     if not differing:
         return locked
     if differing.keys() & set(_IDENTITY):
-        _forget_test(locked)
+        forget_test(locked)
+        # Who signed in did so for another package or tenant.
+        locked.refresh_token, locked.signed_in_at = None, None
         if locked.in_use_since is not None:
             locked.in_use_since = None
             differing["in_use"] = [True, False]
-    locked.save(update_fields=["name", *_IDENTITY, "in_use_since", "tested_at", "test", "granted"])
+    locked.save(
+        update_fields=[
+            "name", *_IDENTITY, "in_use_since", "tested_at", "test", "granted", "refresh_token", "signed_in_at"
+        ]
+    )  # fmt: skip
     if locked.grant_kind == GrantKind.JWT and locked.signing_key is None:
         _give_key(locked)
     _record(Action.CONNECTION_CHANGED, locked, actor, differing)
@@ -95,9 +102,9 @@ def change_connection(
 @transaction.atomic
 def change_secret(connection: Connection, *, client_secret: str, actor: Actor) -> None:
     """Enter another secret of the same package. Raises BadConnection."""
-    locked = _locked(connection)
+    locked = locked_connection(connection)
     locked.client_secret = _secret(client_secret)
-    _forget_test(locked)
+    forget_test(locked)
     locked.save(update_fields=["client_secret", "tested_at", "test", "granted"])
     _record(Action.CONNECTION_SECRET_CHANGED, locked, actor, {"what": "client secret"})
 
@@ -105,8 +112,8 @@ def change_secret(connection: Connection, *, client_secret: str, actor: Actor) -
 @transaction.atomic
 def change_key(connection: Connection, *, actor: Actor) -> None:
     """Make another signing key: from now on only its certificate is good, so upload it at once."""
-    locked = _locked(connection)
-    _forget_test(locked)
+    locked = locked_connection(connection)
+    forget_test(locked)
     _give_key(locked)
     locked.save(update_fields=["tested_at", "test", "granted"])
     _record(Action.CONNECTION_SECRET_CHANGED, locked, actor, {"what": "signing key"})
@@ -121,7 +128,7 @@ def test_connection(connection: Connection, *, actor: Actor) -> Walk:
     tested = _tested(connection)
     result = walk(connection, mid=unit.mid if unit else None)
     with transaction.atomic():
-        locked = _locked(connection)
+        locked = locked_connection(connection)
         if _tested(locked) != tested:
             raise ChangedMeanwhile(connection.name)
         locked.tested_at = timezone.now()
@@ -136,7 +143,7 @@ def test_connection(connection: Connection, *, actor: Actor) -> Walk:
 @transaction.atomic
 def stop_using(connection: Connection, *, actor: Actor) -> Connection:
     """Nothing goes through it from now on. Idempotent."""
-    locked = _locked(connection)
+    locked = locked_connection(connection)
     if locked.in_use_since is not None:
         locked.in_use_since = None
         locked.save(update_fields=["in_use_since"])
@@ -195,14 +202,16 @@ def _give_key(connection: Connection) -> None:
     connection.save(update_fields=["signing_key", "certificate"])
 
 
-def _forget_test(connection: Connection) -> None:
+def forget_test(connection: Connection) -> None:
+    """What was tested is no longer what is there; the caller saves."""
     connection.tested_at, connection.test, connection.granted = None, [], []
 
 
 def _tested(connection: Connection) -> tuple[object, ...]:
     """What a test speaks of. Each sealing differs from the one before, also of the same secret."""
     sealed = (connection.client_secret, connection.signing_key)
-    return *(getattr(connection, field) for field in _IDENTITY), *(
+    # A refresh token is not compared: each fetch brings the next one.
+    return *(getattr(connection, field) for field in (*_IDENTITY, "signed_in_at")), *(
         one and bytes(one.envelope) for one in sealed
     )
 
@@ -214,7 +223,8 @@ def _facts(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _locked(connection: Connection) -> Connection:
+def locked_connection(connection: Connection) -> Connection:
+    """Its row, locked until the transaction ends."""
     rows = Connection.objects.select_for_update(of=("self",)).select_related("enterprise", "business_unit")
     return rows.get(pk=connection.pk)
 

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -51,6 +52,7 @@ class Access:
     """The access token of one grant. Threads share it: one fetches, the others wait for that.
 
     `keep` is given each new refresh token before anything else is done with it: the one before may be void already.
+    Where others refresh too, each fetch happens inside of `turn`, which yields the grant to use.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class Access:
         grant: Grant,
         send: Callable[[Call], Reply],
         keep: Callable[[str], None] = nobody_keeps_it,
+        turn: Callable[[], AbstractContextManager[Grant]] | None = None,
     ) -> None:
         self._tenant = tenant
         self._grant = grant
         self._send = send
         self._keep = keep
+        self._turn = turn
         self._lock = threading.Lock()
         self._token: AccessToken | None = None
 
@@ -82,22 +86,25 @@ class Access:
             return self._token
 
     def _fetched(self) -> AccessToken:
+        with self._turn() if self._turn else nullcontext(self._grant) as grant:
+            return self._fetched_by(grant)
+
+    def _fetched_by(self, grant: Grant) -> AccessToken:
+        said = grant.body()
         call = Call(
             api=Api.AUTH,
             verb="token",
             method="POST",
             url=f"{self._tenant.url(Api.AUTH)}/v2/token",
-            body=json.dumps(self._grant.body()).encode(),
+            body=json.dumps(said).encode(),
             headers={"Content-Type": "application/json"},
-            is_repeatable=self._grant.is_repeatable,
+            is_repeatable=grant.is_repeatable,
         )
         answer = _answer(self._send(call), call.where)
         token = self._read(answer, call.where)
         if token.refresh_token is not None:
             self._keep(token.refresh_token)
-            client_id = self._grant.body()["client_id"]
-            secret = self._grant.body().get("client_secret")
-            self._grant = RefreshToken(client_id, token.refresh_token, secret)
+            self._grant = RefreshToken(said["client_id"], token.refresh_token, said.get("client_secret"))
         return token
 
     def _read(self, answer: dict[str, Any], where: str) -> AccessToken:

@@ -4,6 +4,7 @@ import email.utils
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -54,6 +55,7 @@ class Caller:
         *,
         observe: Observer,
         keep_refresh_token: Callable[[str], None] = nobody_keeps_it,
+        turn: Callable[[], AbstractContextManager[Grant]] | None = None,
         patience: Patience = Patience(),
     ) -> None:
         # What is on this machine is not asked through a proxy.
@@ -62,7 +64,7 @@ class Caller:
         )
         self.tenant = tenant
         self.patience = patience
-        self.access = Access(tenant, grant, self.sent, keep_refresh_token)
+        self.access = Access(tenant, grant, self.sent, keep_refresh_token, turn)
 
     def close(self) -> None:
         self.transport.close()

@@ -1,6 +1,7 @@
 """All verbs of one business unit in one place."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -48,10 +49,16 @@ class MarketingCloud:
         *,
         observe: Observer,
         keep_refresh_token: Callable[[str], None] = nobody_keeps_it,
+        turn: Callable[[], AbstractContextManager[Grant]] | None = None,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         self.caller = Caller(
-            tenant, grant, observe=observe, keep_refresh_token=keep_refresh_token, patience=patience
+            tenant,
+            grant,
+            observe=observe,
+            keep_refresh_token=keep_refresh_token,
+            turn=turn,
+            patience=patience,
         )
         self.data_extensions = DataExtensions(self.caller)
         self.subscribers = Subscribers(self.caller)

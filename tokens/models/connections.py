@@ -16,6 +16,7 @@ class GrantKind(models.TextChoices):
     """How the portal proves itself to Marketing Cloud."""
 
     CREDENTIALS = "client-credentials", "client id and secret"
+    CODE = "authorization-code", "the sign-in of a user of Marketing Cloud (authorization code)"
     JWT = "jwt-bearer", "an assertion that the portal signs (JWT bearer)"
 
 
@@ -40,6 +41,9 @@ class Connection(models.Model):
     subject = models.CharField(max_length=255, blank=True)
     signing_key: Any = SealedTextField(purpose=Purpose.CONNECTION, null=True)
     certificate = models.TextField(blank=True)
+    # Of the authorization code flow: what the last sign-in of a user left.
+    refresh_token: Any = SealedTextField(purpose=Purpose.CONNECTION, null=True)
+    signed_in_at = models.DateTimeField(null=True)
     made_at = models.DateTimeField(db_default=Now())
     in_use_since = models.DateTimeField(null=True)
     # The last test: [{"step", "state", "said"}, …], and the scopes that the access token had.

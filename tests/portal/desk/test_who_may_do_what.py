@@ -126,6 +126,8 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/connections/<uuid:connection_id>/key/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/test/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/use/": (ACT, (I,)),
+    "admin/connections/<uuid:connection_id>/sign-in/": (ACT, (I,)),
+    "admin/connections/signed-in/": (READ, (I,)),
     "admin/connections/<uuid:connection_id>/events/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/stop/": (ACT, (I,)),
     "admin/enterprises/": (READ, (O, A, I, D, U)),

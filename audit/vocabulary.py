@@ -149,6 +149,7 @@ class ApprovedAct(models.TextChoices):
     START_BULK = "bulk.start", "run a bulk job"
     DECLARE_RESTORE = "log.declare-restore", "declare that an older database was restored"
     CLEAR_EXPORT = "export.clear", "export in clear"
+    LET_OPT_OUTS_THROUGH = "consent.let-through", "let opt-outs block at Resolve no longer"
     LIFT_OPT_OUT = "consent.lift", "lift an opt-out by later consent"
     CONFIRM_UNSUBSCRIBE = (
         "unsubscribe.confirm",

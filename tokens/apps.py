@@ -13,7 +13,7 @@ class TokensConfig(AppConfig):
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
         from tokens.connections import approval as use_of_connections
-        from tokens.consent import opt_ins, unsubscribes
+        from tokens.consent import at_resolve, opt_ins, unsubscribes
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
         from tokens.erasure import asking as erasures
@@ -30,6 +30,7 @@ class TokensConfig(AppConfig):
         held.register()
         unsubscribes.register()
         opt_ins.register()
+        at_resolve.register()
         erasures.register()
         word.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

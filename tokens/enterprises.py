@@ -19,12 +19,11 @@ CHANGEABLE: Final = frozenset(
         "name",
         "default_region",
         "mobile_token_digits",
-        "optout_blocks_resolve",
         "identifier_keys_allowed",
     }
 )
-"""Fields that `change_enterprise` takes; EID, token domain and sandbox are fixed at birth, `tokens.residue` has its own
-way."""
+"""Fields that `change_enterprise` takes; EID, token domain and sandbox are fixed at birth, and what takes a second
+person has ways of its own: `tokens.residue`, `tokens.consent.at_resolve`."""
 
 
 def is_sandbox(enterprise_id: int) -> bool:

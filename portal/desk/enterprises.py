@@ -7,10 +7,13 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
+from portal.desk.asking import perform
 from portal.desk.visit import Visit
 from portal.roles import Permission
 from tokens import enterprises as verbs
+from tokens.consent import at_resolve
 from tokens.errors import BadEnterprise, NotUnique
 from tokens.models import BusinessUnit, Enterprise
 
@@ -20,11 +23,8 @@ class ChangeEnterpriseForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Enterprise
-        fields = (
-            "name", "default_region", "optout_blocks_resolve", "identifier_keys_allowed", "mobile_token_digits",
-        )  # fmt: skip
+        fields = ("name", "default_region", "identifier_keys_allowed", "mobile_token_digits")
         labels = {
-            "optout_blocks_resolve": "Opt-outs of the whole enterprise block at Resolve",
             "identifier_keys_allowed": "Accept subscriber keys that are an address or a number",
             "mobile_token_digits": "Length of mobile tokens by country code",
         }
@@ -113,6 +113,24 @@ def change(request: HttpRequest, visit: Visit, enterprise_id: int) -> HttpRespon
             return redirect("admin:enterprise", found.pk)
     context = {"title": f"Change {found.name}", "enterprise": found, "form": form}
     return render(request, "desk/enterprise_form.html", context)
+
+
+def opt_outs(request: HttpRequest, visit: Visit, enterprise_id: int) -> HttpResponse:
+    """POST /admin/enterprises/<id>/opt-outs/ (`block` or `let-through`)"""
+    found = _enterprise(visit, enterprise_id)
+    back = reverse("admin:enterprise", args=[found.pk])
+    if "block" in request.POST:
+        at_resolve.block(found, actor=visit.actor)
+        messages.success(
+            request, "Opt-outs of the whole enterprise block at Resolve again, from the next request on."
+        )
+        return redirect(back)
+    return perform(
+        request,
+        lambda reason: at_resolve.ask_to_let_through(found, reason=reason, actor=visit.actor),
+        said="Changed: this enterprise is a sandbox.",
+        back=back,
+    )
 
 
 def new_unit(request: HttpRequest, visit: Visit, enterprise_id: int) -> HttpResponse:

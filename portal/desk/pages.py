@@ -382,6 +382,13 @@ PAGES: Final = (
         FORM,
     ),
     Page(
+        "enterprises/<int:enterprise_id>/opt-outs/",
+        "enterprise-opt-outs",
+        Permission.MANAGE_ENTERPRISES,
+        enterprises.opt_outs,
+        ACT,
+    ),
+    Page(
         "enterprises/<int:enterprise_id>/units/new/",
         "unit-new",
         Permission.MANAGE_ENTERPRISES,

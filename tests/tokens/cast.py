@@ -28,6 +28,11 @@ def an_enterprise(name: str = "Acme", **fields: object) -> Enterprise:
     return create_enterprise(name=name, actor=IVAN, **(named | fields))  # type: ignore[arg-type]
 
 
+def let_through(enterprise: Enterprise) -> None:
+    """Opt-outs block at Resolve no longer, as if two people had agreed to that."""
+    Enterprise.objects.filter(pk=enterprise.pk).update(optout_blocks_resolve=False)
+
+
 def email(spelling: str) -> Wanted:
     return Wanted(Kind.EMAIL, normalise(Kind.EMAIL, spelling), spelling)
 

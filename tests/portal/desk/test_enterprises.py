@@ -5,7 +5,7 @@ from typing import Any
 
 from django.test import Client
 
-from audit.models import AuditEvent
+from audit.models import ApprovalRequest, AuditEvent
 from audit.vocabulary import Action
 from portal.roles import Role
 from tests.portal.desk import cast
@@ -19,8 +19,7 @@ FACTS = {
     "sandbox": "on",
     "default_region": "DE",
 }
-CHANGE = {"name": "Acme Ltd", "default_region": "AT", "optout_blocks_resolve": "on",
-          "mobile_token_digits": '{"43": 14}'}  # fmt: skip
+CHANGE = {"name": "Acme Ltd", "default_region": "AT", "mobile_token_digits": '{"43": 14}'}
 
 
 def text(response: Any) -> str:
@@ -52,6 +51,33 @@ def test_settings_are_changed_and_what_was_before_is_kept(ines: Client, acme: En
     acme.refresh_from_db()
     assert (acme.name, acme.mobile_token_digits) == ("Acme Ltd", {"43": 14})
     assert AuditEvent.objects.get(action=Action.ENTERPRISE_CHANGED).details["name"] == ["Acme", "Acme Ltd"]
+
+
+def test_opt_outs_go_through_once_an_officer_agrees_and_block_again_at_a_click(
+    ines: Client, olivia: Client, acme: Enterprise
+) -> None:
+    page = f"/admin/enterprises/{acme.pk}/opt-outs/"
+    assert "would be resolved again" in text(ines.post(page, {"let-through": "on"}))
+    ines.post(page, {"let-through": "on", "reason": "Marketing Cloud blocks them by itself."})
+    acme.refresh_from_db()
+    assert acme.optout_blocks_resolve, "nothing happens before a second person agrees"
+
+    asked = ApprovalRequest.objects.get()
+    olivia.post(f"/admin/approvals/{asked.pk}/decide/", {"decision": "approve"})
+    acme.refresh_from_db()
+    assert not acme.optout_blocks_resolve
+
+    ines.post(page, {"block": "on"})
+    acme.refresh_from_db()
+    assert acme.optout_blocks_resolve
+    changes = AuditEvent.objects.filter(action=Action.ENTERPRISE_CHANGED).order_by("id")
+    assert [event.details["optout_blocks_resolve"] for event in changes] == [[True, False], [False, True]]
+
+
+def test_the_form_of_settings_lets_no_opt_out_through(ines: Client, acme: Enterprise) -> None:
+    ines.post(f"/admin/enterprises/{acme.pk}/change/", CHANGE | {"optout_blocks_resolve": ""})
+    acme.refresh_from_db()
+    assert acme.optout_blocks_resolve
 
 
 def test_a_setting_that_makes_no_sense_is_refused(ines: Client, acme: Enterprise) -> None:

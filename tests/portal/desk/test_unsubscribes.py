@@ -15,7 +15,8 @@ from audit.vocabulary import Action
 from portal.roles import Role
 from tests.portal.desk import cast
 from tests.tokens.api import cast as api_cast
-from tokens.enterprises import change_enterprise, create_business_unit
+from tests.tokens.cast import let_through
+from tokens.enterprises import create_business_unit
 from tokens.models import ConsentEvent, Enterprise, Mapping
 
 NEW = "/admin/unsubscribes/new/"
@@ -64,7 +65,7 @@ def test_the_form_says_what_it_will_do_before_it_is_sent(olivia: Client, acme: E
 
 
 def test_it_says_so_where_an_enterprise_does_not_block_at_resolve(olivia: Client, acme: Enterprise) -> None:
-    change_enterprise(acme, optout_blocks_resolve=False, actor=SYSTEM)
+    let_through(acme)
     assert "set not to block at Resolve" in text(olivia.get(NEW))
     assert "Recorded, and not blocked at Resolve" in text(olivia.post(NEW, sent(acme), follow=True))
 

@@ -134,6 +134,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/enterprises/new/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/": (READ, (O, A, I, D, U)),
     "admin/enterprises/<int:enterprise_id>/change/": (FORM, (I,)),
+    "admin/enterprises/<int:enterprise_id>/opt-outs/": (ACT, (I,)),
     "admin/enterprises/<int:enterprise_id>/units/new/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/units/<int:unit_id>/": (FORM, (I,)),
     "admin/approvals/": (READ, (O, A, I, D, U)),

@@ -5,8 +5,8 @@ from django.utils import timezone
 
 from audit.trail import SYSTEM
 from tests.tokens.api.cast import ANA, MarketingCloud, a_caller, a_person, ask, entry_of, want
+from tests.tokens.cast import let_through
 from tokens.consent.opt_outs import record_opt_out
-from tokens.enterprises import change_enterprise
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise
 
@@ -62,7 +62,7 @@ def test_a_transactional_client_is_exempt(enterprise: Enterprise, opted_out: str
 def test_an_enterprise_may_leave_blocking_to_marketing_cloud(
     caller: MarketingCloud, enterprise: Enterprise, opted_out: str
 ) -> None:
-    change_enterprise(enterprise, optout_blocks_resolve=False, actor=SYSTEM)
+    let_through(enterprise)
     assert len(caller.resolve(ask(opted_out)).json()["resolvedTokens"]) == 1
 
 

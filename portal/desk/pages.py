@@ -11,6 +11,7 @@ from portal.desk import (
     connection_sign_in,
     connections,
     enterprises,
+    erasures,
     events,
     exports,
     holds,
@@ -64,6 +65,16 @@ PAGES: Final = (
         Permission.ANSWER_ACCESS_REQUESTS,
         packs.take,
         ACT,
+    ),
+    Page("people/<int:mapping_id>/erase/", "erase", Permission.ERASE, erasures.ask, FORM),
+    Page("erasures/", "erasures", Permission.VIEW_ERASURES, erasures.erasures),
+    Page("erasures/<uuid:erasure_id>/", "erasure", Permission.VIEW_ERASURES, erasures.erasure),
+    Page("erasures/<uuid:erasure_id>/act/", "erasure-act", Permission.ERASE, erasures.act, ACT),
+    Page(
+        "erasures/<uuid:erasure_id>/receipt/",
+        "erasure-receipt",
+        Permission.VIEW_ERASURES,
+        erasures.receipt_page,
     ),
     # Revealing asks for a second factor that was shown within minutes.
     Page(

@@ -30,7 +30,8 @@ from tokens.dossier import timeline
 from tokens.dossier.timeline import LineKind
 from tokens.formats.kinds import Kind
 from tokens.formats.mask import mask
-from tokens.models import Enterprise, Mapping
+from tokens.models import Enterprise, Erasure, Mapping
+from tokens.models.mappings import State
 from tokens.vault import find
 from tokens.vault.find import Found
 
@@ -177,6 +178,9 @@ def person(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "shown": [(kind, TITLES[kind]) for kind in shown],
         "chosen": chosen[0] if len(chosen) == 1 else "",
         "holds": list(holds.on_subject("mapping", str(mapping.pk))),
+        "erasure": _erasure_of(mapping)
+        if visit.may(Permission.VIEW_ERASURES, mapping.enterprise_id)
+        else None,
         "attributes": _attributes(found) if visit.may(Permission.REVEAL, mapping.enterprise_id) else [],
         **_offers(visit, mapping),
     }
@@ -196,8 +200,16 @@ def _offers(visit: Visit, mapping: Mapping) -> dict[str, bool]:
     }
     return {name: visit.may(permission, mapping.enterprise_id) for name, permission in asked.items()} | {
         "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
+        "may_erase": visit.may(Permission.ERASE, mapping.enterprise_id) and mapping.state == State.ACTIVE,
         "may_see_retention": visit.may(Permission.VIEW_RETENTION),
     }
+
+
+def _erasure_of(mapping: Mapping) -> Erasure | None:
+    """The erasure by which a mapping went, or goes."""
+    if mapping.state == State.ACTIVE:
+        return None
+    return Erasure.objects.filter(mappings__contains=[mapping.pk]).order_by("-pk").first()
 
 
 def mapping_in(visit: Visit, mapping_id: int) -> Mapping:

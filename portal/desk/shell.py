@@ -42,6 +42,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("people", "Find a person", "person_search", Permission.SEARCH_PEOPLE, "people"),
             Entry("reveals", "Who saw whom", "visibility", Permission.VIEW_REVEALS, "reveals"),
+            Entry("erasures", "Erasures", "person_remove", Permission.VIEW_ERASURES, "erasures"),
             Entry("holds", "Legal holds", "gavel", Permission.VIEW_HOLDS, "holds"),
             Entry("no-token-queue", "No Token Queue", "sms_failed", Permission.VIEW_UNSUBSCRIBES, "queue"),
             Entry("unsubscribes", "Unsubscribes", "block", Permission.VIEW_UNSUBSCRIBES, "unsubscribes"),

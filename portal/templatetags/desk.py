@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from audit.models import AuditEvent, Outcome
 from audit.vocabulary import Action
 from portal.roles import Permission
+from tokens import errors as vault_errors
 from tokens.marketing_cloud import errors as marketing_cloud_errors
 
 register = template.Library()
@@ -141,11 +142,31 @@ _TROUBLES: Final = {
 }
 
 
+_WAITS: Final = {
+    "held": "A legal hold keeps it: it goes on once the hold is released.",
+    "ledger": "The erasure ledger does not have it yet: the maintenance process writes it within seconds.",
+    "another_delete_runs": "Another contact delete runs in this account, and Marketing Cloud takes one at a time.",
+    "delete_runs": "Marketing Cloud is deleting.",
+    "delete_failed": "Marketing Cloud says that the delete failed: it is begun again.",
+    "still_there": "Marketing Cloud says that it is done, and still knows the subscriber key: it is read back again.",
+    "files": "Files of bulk jobs are being searched.",
+    "older_transactions": "Somebody may still write what they read before: it is searched again when they are done.",
+    "found_more": "Something was written while it was destroyed. It is gone too, and everything is searched once more.",
+}
+
+
 @register.filter
 def trouble(code: str) -> str:
     """Why Marketing Cloud could not be told, in words, by the code that was kept."""
     known = getattr(marketing_cloud_errors, code, None)
     return _TROUBLES.get(code) or " ".join((getattr(known, "__doc__", None) or code).split())
+
+
+@register.filter
+def waits_for(code: str) -> str:
+    """What an erasure waits for, in words, by the code that was kept."""
+    known = getattr(vault_errors, code, None)
+    return _WAITS.get(code) or " ".join((getattr(known, "__doc__", None) or "").split()) or trouble(code)
 
 
 @register.filter

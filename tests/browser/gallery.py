@@ -28,6 +28,7 @@ from tests.audit.seals.cast import a_sequencer
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.opt_out_scene import opt_out_pages
 from tests.conftest import CHROMIUM_ARGUMENTS
+from tests.portal import erasing
 from tests.portal.desk import asking
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
@@ -165,6 +166,7 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "factor": "/admin/second-factor/",
         "reveal": f"/admin/people/{first.pk}/reveal/",
         "reveals": "/admin/reveals/",
+        **_erasures(enterprise, first),
         "factor-confirm": "/admin/second-factor/confirm/",
         "factor-passkey": "/admin/second-factor/passkey/",
         "approvals": "/admin/approvals/",
@@ -175,6 +177,17 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "user-new": "/admin/users/new/",
         "nothing": "/admin/nothing/",
         "none-found": "/admin/log/?status=413",
+    }
+
+
+def _erasures(sandbox: Enterprise, person: Mapping) -> dict[str, str]:
+    erased = erasing.a_scene(sandbox)
+    return {
+        "erase": f"/admin/people/{person.pk}/erase/",
+        "erasures": "/admin/erasures/",
+        "erasure": f"/admin/erasures/{erased.pk}/",
+        "erasure-receipt": f"/admin/erasures/{erased.pk}/receipt/",
+        "erasure-person": f"/admin/people/{erased.mapping_id}/",
     }
 
 

@@ -18,7 +18,7 @@ from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.opt_out_scene import opt_out_pages
 from tests.browser.queue_scene import queue_pages
-from tests.portal import retaining
+from tests.portal import erasing, retaining
 from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
 from tests.portal.factor import app_of
@@ -50,7 +50,7 @@ EMPTY = [
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
     "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/reveals/several/", "/admin/second-factor/",
     "/admin/second-factor/passkey/", "/admin/second-factor/confirm/", "/admin/connections/", "/admin/connections/new/",
-    "/admin/retention/",
+    "/admin/retention/", "/admin/erasures/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -144,9 +144,12 @@ def with_data(acme: Enterprise) -> list[str]:
     )
     walk_through(connection, actor=SYSTEM)
     copy = retaining.a_scene(acme)
+    erased = erasing.a_scene(acme)
     return [
         *queue_pages(acme, caller),
         *opt_out_pages(acme),
+        f"/admin/people/{ana.pk}/erase/", "/admin/erasures/", f"/admin/erasures/{erased.pk}/",
+        f"/admin/erasures/{erased.pk}/receipt/", f"/admin/people/{erased.mapping_id}/",
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",
         f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
         f"/admin/reveals/{broken.pk}/review/", "/admin/retention/", f"/admin/log/{copy}/",

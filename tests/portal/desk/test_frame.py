@@ -206,7 +206,7 @@ def test_icons_are_hidden_from_readers(pages: dict[str, str]) -> None:
 
 SEEN_BY_ALL = {"Start", "Enterprises", "Approvals"}
 EVIDENCE = {"Payload log", "Event trail", "Rescue window"}
-PEOPLE = {"Find a person", "Legal holds", "Who saw whom", "Unsubscribes", "No Token Queue"}
+PEOPLE = {"Find a person", "Erasures", "Legal holds", "Who saw whom", "Unsubscribes", "No Token Queue"}
 NAVIGATION = {
     Role.COMPLIANCE_OFFICER: SEEN_BY_ALL
     | EVIDENCE

@@ -25,7 +25,7 @@ from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
 from tokens.exports import requests
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Export, Mapping, QueueBadLine, QueueMessage
+from tokens.models import ConsentEvent, Enterprise, Erasure, Export, Mapping, QueueBadLine, QueueMessage
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 READ, FORM, ACT = ("GET", "HEAD"), ("GET", "HEAD", "POST"), ("POST",)
@@ -52,6 +52,11 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/retention/drop/": (ACT, (O,)),
     "admin/people/": (FORM, (O, A)),
     "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
+    "admin/people/<int:mapping_id>/erase/": (FORM, (O,)),
+    "admin/erasures/": (READ, (O, A)),
+    "admin/erasures/<uuid:erasure_id>/": (READ, (O, A)),
+    "admin/erasures/<uuid:erasure_id>/act/": (ACT, (O,)),
+    "admin/erasures/<uuid:erasure_id>/receipt/": (READ, (O, A)),
     "admin/people/<int:mapping_id>/pack/": (FORM, (O,)),
     "admin/people/<int:mapping_id>/pack/<uuid:pack_id>/": (ACT, (O,)),
     "admin/people/<int:mapping_id>/reveal/": (FORM, (O,)),
@@ -234,7 +239,11 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
     )
     export = requests.ask(acme, what=Export.What.LOG, form=Export.Form.CSV, only={}, case="C-1", actor=SYSTEM)
     queue = imported(acme, csv_of(POLITE, ("hello", "1", "STOP", "11/20/2024")))
+    erasure = Erasure.objects.create(
+        id=uuid.uuid4(), enterprise=acme, mapping=ana, case="C-1", requested_by_id="1", requested_by_name="x"
+    )
     known = {
+        "<uuid:erasure_id>": erasure.pk,
         "<uuid:approval_id>": asked.pk,
         "<uuid:grant_id>": uuid.uuid4(),
         "<int:user_id>": colleague.pk,

@@ -36,6 +36,7 @@ ENCODINGS: Final = (
 LARGEST_BYTES: Final = 50_000_000
 # A text message has a few lines; a quote that stays open longer was never meant to.
 _LINES_OF_A_RECORD: Final = 40
+_MOST_COLUMNS: Final = 200
 _SAMPLE_CHARACTERS: Final = 1 << 16
 _FOREIGN: Final = (
     b"\xd0\xcf\x11\xe0",
@@ -120,10 +121,13 @@ def scan(content: bytes, *, encoding: str = "", delimiter: str = "") -> Scan:
 
 
 def _check(header: list[str]) -> None:
-    if any(_is_broken(name) for name in header):
+    # UTF-16 that does not say so, and UTF-32, are half NULs.
+    if any(_is_broken(name) or "\0" in name for name in header):
         raise WrongEncoding("line 1")
     if any(looks_like_identifier(name) is not None or names_a_person(name) for name in header):
         raise BadHeader("it looks like data")
+    if len(header) > _MOST_COLUMNS:
+        raise TooLarge(f"more than {_MOST_COLUMNS} columns")
     repeated = [name for name, times in Counter(header).items() if name and times > 1]
     if repeated:
         raise BadHeader(f"{', '.join(sorted(repeated))}: twice")

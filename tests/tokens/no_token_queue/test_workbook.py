@@ -8,7 +8,7 @@ import pytest
 
 from tests.tokens.no_token_queue.cast import HEADER, STOP, xlsx_of
 from tokens.no_token_queue import workbook
-from tokens.no_token_queue.errors import TooLarge
+from tokens.no_token_queue.errors import NotAnExtract, TooLarge
 from tokens.no_token_queue.faults import Fault
 from tokens.no_token_queue.reading import read
 
@@ -77,3 +77,33 @@ def test_empty_rows_are_passed_over_and_lines_keep_their_numbers() -> None:
     found = read(xlsx_of((None, None, None, None), STOP, ("", "", "", "")))
     assert found.header == HEADER
     assert [(one.line, one.cells) for one in found.records] == [(3, STOP)]
+
+
+@pytest.mark.parametrize(
+    ("part", "before", "after"),
+    [
+        ("xl/workbook.xml", b"<sheet ", b'<sheet unheard="of" '),  # openpyxl: TypeError
+        ("xl/worksheets/sheet1.xml", b"<row", b"<r<w"),
+        ("xl/worksheets/sheet1.xml", b't="inlineStr"', b't="n"'),
+    ],
+)
+def test_a_broken_workbook_is_refused_without_a_word_of_it(part: str, before: bytes, after: bytes) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(ORDINARY)) as whole, zipfile.ZipFile(stream, "w") as made:
+        for name in whole.namelist():
+            content = whole.read(name)
+            made.writestr(name, content.replace(before, after) if name == part else content)
+    with pytest.raises(NotAnExtract) as refused:
+        read(stream.getvalue())
+    assert refused.value.__cause__ is None
+    assert str(refused.value) == str(NotAnExtract())
+
+
+def test_a_workbook_whose_bytes_are_damaged_is_refused() -> None:
+    damaged = bytearray(ORDINARY)
+    with zipfile.ZipFile(io.BytesIO(ORDINARY)) as whole:
+        begins = whole.getinfo("xl/worksheets/sheet1.xml").header_offset
+    for place in range(begins + 60, begins + 120):  # its deflated bytes: zlib.error
+        damaged[place] ^= 0xFF
+    with pytest.raises(NotAnExtract):
+        read(bytes(damaged))

@@ -30,8 +30,13 @@ from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Suppression
 
 NONE: Final = datetime.timedelta()
-# The time zone of an extract is a guess of people (docs/no-token-queue.md).
-MARGIN: Final = {ConsentEvent.Source.NO_TOKEN_QUEUE.value: datetime.timedelta(hours=12)}
+# The time zone of a file is a guess of people (docs/no-token-queue.md), and many files tell the day alone, which
+# counts from its first moment: a person who consented that morning may have opted out that evening.
+MARGIN: Final = {
+    ConsentEvent.Source.NO_TOKEN_QUEUE.value: datetime.timedelta(hours=12),
+    ConsentEvent.Source.FILE.value: datetime.timedelta(hours=36),
+    ConsentEvent.Source.BOUNCE.value: datetime.timedelta(hours=36),
+}
 
 
 def ask(
@@ -49,8 +54,8 @@ def ask(
     lifts = [one.pk for one in _older(state_of_person(opt_out), consented_at)]
     if opt_out.pk not in lifts or consented_at > timezone.now():
         raise BadOptIn(
-            "consent lifts what was asked for before it, by twelve hours where the No Token Queue tells the time,"
-            " and is not in the future"
+            "consent lifts what was asked for before it, by twelve hours where the No Token Queue tells the time, by 36"
+            " where a file does, and is not in the future"
         )
     parameters = {
         "opt_out": str(opt_out.pk),

@@ -202,6 +202,19 @@ def test_the_time_of_an_extract_is_a_guess_and_so_a_consent_must_be_clearly_late
 
 
 @database
+@pytest.mark.parametrize("source", [ConsentEvent.Source.FILE, ConsentEvent.Source.BOUNCE])
+def test_a_file_tells_a_day_and_who_opted_out_that_evening_stays_blocked(
+    acme: Enterprise, source: ConsentEvent.Source
+) -> None:
+    day = ASKED.replace(hour=0)
+    opt_out = opted_out(acme, source=source, occurred_at=day)
+    for hours in (9, 24, 35):  # she consented that morning, or that day far west of where the file says
+        with pytest.raises(BadOptIn, match="36"):
+            asked(opt_out, consented_at=day + datetime.timedelta(hours=hours))
+    assert asked(opt_out, consented_at=day + datetime.timedelta(hours=37)).waits_for
+
+
+@database
 @pytest.mark.parametrize(
     "changes", [{"kind": 2}, {"occurred_at": ASKED - DAY}, {"lifts": [uuid.UUID(int=7)]}]
 )

@@ -40,7 +40,7 @@ REASONS: Final[dict[str, str]] = {
     "unknown_law": "law is one of those that the documentation lists, or left out.",
     "occurred_in_future": "occurredAt is in the future: is its time zone right?",
     "occurred_too_early": "occurredAt is before the year 2000: say when the person asked.",
-    "scope_unclear": "Give a business unit or a short code, not both, of at most 64 characters without an address.",
+    "scope_unclear": "Give a business unit or a short code: at most 64 characters, no address, no blanks around it.",
     "unknown_token": "The value is on the token domain, and no token of yours reads so.",
     "id_reused": "The id was sent before for another person, channel or scope: give each opt-out an id of its own.",
 }
@@ -103,7 +103,7 @@ def _wrong(item: OptOutItem) -> str | None:
     if item.occurred_at > timezone.now() + AHEAD:
         return "occurred_in_future"
     narrower = [one for one in (item.business_unit, item.short_code) if one]
-    if len(narrower) > 1 or any("@" in one or len(one) > 64 for one in narrower):
+    if len(narrower) > 1 or any("@" in one or len(one) > 64 or one != one.strip() for one in narrower):
         return "scope_unclear"
     return None
 

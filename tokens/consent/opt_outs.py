@@ -189,6 +189,8 @@ def _may_be_token(enterprise: Enterprise, raw: str) -> bool:
 def _check_scope_id(scope: ConsentEvent.Scope, scope_id: str) -> None:
     if (scope == Scope.ENTERPRISE) == bool(scope_id):
         raise BadOptOut("a business unit or short code is named for a narrower scope, and for no other")
+    if scope_id != scope_id.strip():
+        raise BadOptOut("the code of the sender begins or ends with a blank: Marketing Cloud knows none so")
     if "@" in scope_id:  # the code is in the open; a long one has as many digits as a person's number
         raise BadOptOut("the code of the sender holds an address of a person: leave it out")
 

@@ -91,16 +91,20 @@ def test_what_is_wrong_with_one_is_named_and_stops_no_other(
         gone("ana@mail.example", "4", occurredAt="0001-01-01T00:00:00+14:00"),
         gone("ana@mail.example", "5", law="murphy"),
         gone("ana@mail.example", "6", businessUnit="1", shortCode="2"),
+        gone(
+            "ana@mail.example", "9", businessUnit=" "
+        ),  # no unit that Marketing Cloud knows, and no enterprise
+        gone("ana@mail.example", "10", shortCode="46356 "),
         gone(f"x@{enterprise.token_domain}", "7"),
         gone("ana@mail.example", "8", businessUnit="500000002"),
     ]
     response = record(crm, *items)
     assert states(response) == [
         "email_syntax", "unknown_value_type", "occurred_in_future", "occurred_too_early", "unknown_law",
-        "scope_unclear", "unknown_token", "new",
+        "scope_unclear", "scope_unclear", "scope_unclear", "unknown_token", "new",
     ]  # fmt: skip
     told = response.json()["optOuts"]
-    assert all(one["message"] for one in told[:7])
+    assert all(one["message"] for one in told[:9])
     assert "ana" not in str(told)
     assert ConsentEvent.objects.get().scope_id == "500000002"
 

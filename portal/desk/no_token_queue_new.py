@@ -95,13 +95,11 @@ class ColumnsForm(forms.Form):
         ]
 
     def reading(self) -> Reading:
-        """What was said."""
+        """What was said. Raises BadRecipe."""
         given = self.cleaned_data
-        chosen = {
-            given[f"holds-{place}"]: column.name
-            for place, column in enumerate(self.columns)
-            if given[f"holds-{place}"]
-        }
+        chosen = recipes.one_column_each(
+            (given[f"holds-{place}"], column.name) for place, column in enumerate(self.columns)
+        )
         return Reading(columns=chosen, order=given["order"], zone=given["zone"], region=given["region"])
 
 
@@ -242,9 +240,8 @@ def columns(request: HttpRequest, visit: Visit, extract_id: uuid.UUID) -> HttpRe
 
 def _map(request: HttpRequest, visit: Visit, extract: QueueExtract, form: ColumnsForm) -> HttpResponse | None:
     kept = {name: extract.reading.get(name, "") for name in ("encoding", "delimiter")}
-    reading = replace(form.reading(), **kept)
     try:
-        reading = reading.checked()
+        reading = replace(form.reading(), **kept).checked()
         if form.cleaned_data["name"]:
             recipes.save(extract.enterprise, form.cleaned_data["name"], reading, actor=visit.actor)
     except QueueError as error:

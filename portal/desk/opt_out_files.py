@@ -1,9 +1,6 @@
 """Files of opt-outs, and of bounces and complaints: brought in, their columns said, followed until they are over."""
 
-import csv
-import io
 import uuid
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -22,9 +19,11 @@ from tokens.models import Enterprise, OptOutFile, OptOutReject
 from tokens.no_token_queue import dates
 from tokens.no_token_queue.errors import QueueError
 from tokens.no_token_queue.reading import ENCODINGS
+from tokens.no_token_queue.recipes import one_column_each
 from tokens.opt_out_files import chunks, columns, files
 from tokens.opt_out_files.columns import COUNTS, HOLDS, Column, Reading
 from tokens.opt_out_files.refusals import hint_of
+from tokens.opt_out_files.rejects import as_csv
 
 State = OptOutFile.State
 STATES: Final = {
@@ -128,13 +127,11 @@ class ColumnsForm(forms.Form):
         return typed
 
     def reading(self) -> Reading:
-        """What was said."""
+        """What was said. Raises BadRecipe: with two columns of addresses one of them would be left out unseen."""
         given = self.cleaned_data
-        chosen = {
-            given[f"holds-{place}"]: column.name
-            for place, column in enumerate(self.columns)
-            if given[f"holds-{place}"]
-        }
+        chosen = one_column_each(
+            (given[f"holds-{place}"], column.name) for place, column in enumerate(self.columns)
+        )
         words = [word for word in given["counts"].split(",") if word.strip()]
         facts = {name: given[name] for name in ("order", "zone", "region", "law")}
         return Reading(columns=chosen, counts=words, **facts)
@@ -269,24 +266,10 @@ def rejects(request: HttpRequest, visit: Visit, file_id: uuid.UUID) -> Streaming
     file = _file(visit, file_id)
     stem = "".join(char for char in PurePath(file.name).stem if char.isascii() and char.isalnum()) or "file"
     return StreamingHttpResponse(
-        _lines(file),
+        as_csv(file),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{stem}-rejects.csv"'},
     )
-
-
-def _lines(file: OptOutFile) -> Iterator[str]:
-    """CSV for people: a cell that a spreadsheet would take for a formula gets an apostrophe."""
-    rows = OptOutReject.objects.filter(file=file).order_by("line", "id")
-    yield "line,column,code,masked_value,hint\r\n"
-    for line, column, code, masked in rows.values_list("line", "column", "code", "masked").iterator():
-        out = io.StringIO()
-        cells = (
-            f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else cell
-            for cell in (column, code, masked, hint_of(code))
-        )
-        csv.writer(out).writerow([line, *cells])
-        yield out.getvalue()
 
 
 def _file(visit: Visit, file_id: uuid.UUID) -> OptOutFile:

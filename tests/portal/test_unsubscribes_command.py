@@ -1,5 +1,6 @@
 """`manage.py unsubscribes`: exit codes, counts that add up, a last line that says what to do next, nothing clear."""
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -120,3 +121,17 @@ def test_while_the_database_is_away_trying_again_is_safe(
 
     monkeypatch.setattr("tokens.opt_out_files.files.load", away)
     assert run("import", a_file(tmp_path, ROW), *MAPPED)[0] == exit_codes.RETRY_IS_SAFE
+
+
+def test_rejects_are_no_formulas_and_two_columns_of_people_are_refused(
+    acme: Enterprise, tmp_path: Path
+) -> None:
+    file = tmp_path / "crm.csv"
+    file.write_bytes(csv_of(("=x@a b.example", ROW[1]), header=("=1+1", "Asked")))
+    code, _, err = run("import", file, "--map=person==1+1", "--map=person=Asked", "--map=asked=Asked")
+    assert (code, "can't both hold that" in err) == (exit_codes.FIX_THE_DATA, True)
+    run("import", file, "--map=person==1+1", "--map=asked=Asked")
+    code, out, _ = run("rejects", OptOutFile.objects.get().pk)
+    [row] = list(csv.reader(out.splitlines()))[1:]
+    assert code == exit_codes.FINISHED_WITH_REJECTS
+    assert [row[1], row[3][:2]] == ["'=1+1", "'="]

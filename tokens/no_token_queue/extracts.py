@@ -17,6 +17,7 @@ from audit.vocabulary import Action
 from tokens.crypto import envelope
 from tokens.crypto.keyring import keyring
 from tokens.crypto.keyset import Purpose
+from tokens.formats.lookalikes import looks_like_identifier
 from tokens.models import Enterprise, QueueExtract
 from tokens.no_token_queue import dates, digests, reading, taking
 from tokens.no_token_queue.errors import BadExtract, NoRecipeFits, WrongState
@@ -155,6 +156,8 @@ def _place(extract: QueueExtract) -> bytes:
 
 
 def clean_name(name: str) -> str:
-    """The last part of a file name, printable."""
+    """The last part of a file name, printable; none that is somebody's address or number, for it stays in evidence."""
     plain = "".join(char for char in PurePath(name).name if char.isprintable())
+    if any(looks_like_identifier(one) is not None for one in (plain, PurePath(plain).stem)):
+        return "unnamed"
     return plain[:200] or "unnamed"

@@ -3,7 +3,7 @@
 The columns of Marketing Cloud's extract are not public [assumed]: nothing here may be a constant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -93,6 +93,20 @@ class Reading:
             if header is not None and column not in header:
                 raise MissingColumn(f"{column!r}; there are {', '.join(map(repr, header))}")
         return replace(self, columns=columns, region=region)
+
+
+def one_column_each(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The column of each (what it holds, column); what holds nothing is left out. Raises BadRecipe.
+
+    Of two columns of people's addresses the first would be left out unseen.
+    """
+    columns: dict[str, str] = {}
+    for target, column in said:
+        if target and columns.setdefault(target, column) != column:
+            raise BadRecipe(
+                f"{columns[target]!r} and {column!r} can't both hold that: bring the file once for each"
+            )
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

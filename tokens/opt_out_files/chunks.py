@@ -22,9 +22,12 @@ from tokens.crypto import envelope
 from tokens.crypto.keyring import keyring
 from tokens.crypto.keyset import Purpose
 from tokens.models import OptOutChunk, OptOutFile
+from tokens.no_token_queue.errors import TooLarge
 from tokens.no_token_queue.reading import Record
 
 LINES: Final = 1000
+# A few bytes are a line too, and each that is refused becomes a row.
+MOST_LINES: Final = 2_000_000
 MOST_FAILURES: Final = 3
 # A chunk that failed waits so long before it is tried again.
 BACK_OFF: Final = datetime.timedelta(seconds=3)
@@ -90,10 +93,12 @@ class Progress:
 
 
 def cut(file: OptOutFile, records: Iterable[Record]) -> int:
-    """Keep the records of a file in chunks; how many records there were."""
+    """Keep the records of a file in chunks; how many records there were. Raises TooLarge."""
     total, batch = 0, list[OptOutChunk]()
     for number, some in enumerate(_some(records), start=1):
         total += len(some)
+        if total > MOST_LINES:
+            raise TooLarge(f"more than {MOST_LINES:,} lines")
         batch.append(
             OptOutChunk(
                 enterprise_id=file.enterprise_id,

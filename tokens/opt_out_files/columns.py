@@ -7,6 +7,7 @@ from typing import Any, Final
 import phonenumbers
 
 from audit import trail
+from audit.free_text import names_a_person
 from audit.trail import Actor, Target
 from audit.vocabulary import Action
 from tokens.bulk.guess import are_numbers, holds
@@ -171,6 +172,8 @@ def save(
     name, reading = name.strip(), reading.checked()
     if not name or len(name) > 100 or not name.isprintable():
         raise BadRecipe("give the recipe a name of at most 100 characters")
+    if names_a_person(name):
+        raise BadRecipe("its name holds an address or a number of a person: leave it out")
     recipe, _ = ExtractRecipe.objects.update_or_create(
         enterprise=enterprise,
         what=what,

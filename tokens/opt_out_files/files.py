@@ -47,9 +47,12 @@ def load(
     """
     if written_at > timezone.now() + dates.AHEAD:
         raise BadExtract("it was written in the future")
+    if written_at < dates.EARLIEST:
+        raise BadExtract("say when it was written: that is before the year 2000")
     content = reading.collect(blocks, most=LARGEST_BYTES)
     found = reading.scan(content, encoding=encoding, delimiter=delimiter)
-    mark = digests.mark(keyring(enterprise.pk), "opt-out file", what, content)
+    # As it was read: one that was cut at the wrong sign is brought again, and must not come back as it stood.
+    mark = digests.mark(keyring(enterprise.pk), "opt-out file", what, found.written_as, content)
     unfinished = OptOutFile.objects.filter(enterprise=enterprise, what=what).exclude(state=State.FINISHED)
     if known := unfinished.filter(digest__in=mark.all).order_by("-id").first():
         return known

@@ -186,7 +186,7 @@ def _reading(enterprise: Enterprise, options: dict[str, Any]) -> Reading | None:
     if any(not (target and equals and column) for target, equals, column in pairs):
         raise BadRecipe("write WHAT=COLUMN")
     reading = Reading(
-        columns={target: column for target, _, column in pairs},
+        columns=recipes.one_column_each((target, column) for target, _, column in pairs),
         order=options["dates"],
         zone=options["zone"],
         region=options["region"],

@@ -1,11 +1,11 @@
 """`manage.py unsubscribes`: files of opt-outs, and of bounces and complaints (docs/unsubscribes.md)."""
 
-import csv
 import datetime
 import json
 import sys
 import uuid
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ from django.db import InterfaceError, OperationalError
 from portal import exit_codes
 from portal.command_line import PortalCommand, choose_enterprise, operator
 from tokens.consent import clocks
-from tokens.models import Enterprise, OptOutFile, OptOutReject
+from tokens.models import Enterprise, OptOutFile
 from tokens.no_token_queue import dates
 from tokens.no_token_queue.errors import BadExtract, BadRecipe, QueueError
 from tokens.no_token_queue.reading import ENCODINGS
-from tokens.opt_out_files import chunks, columns, files, worker
+from tokens.no_token_queue.recipes import one_column_each
+from tokens.opt_out_files import chunks, columns, files, rejects, worker
 from tokens.opt_out_files.columns import TARGETS, Reading
-from tokens.opt_out_files.refusals import hint_of
 
 State, What = OptOutFile.State, OptOutFile.What
 KINDS: Final = {"opt-outs": What.OPT_OUTS, "bounces": What.BOUNCES}
@@ -119,15 +119,14 @@ class Command(PortalCommand):
         sys.exit(self._report(_file(file), as_json=options["json"]))
 
     def _rejects(self, *, file: uuid.UUID, **options: Any) -> None:
-        found = _rejected(_file(file))
+        found = _file(file)
         if options["json"]:
-            for one in found:
-                self.stdout.write(json.dumps(one))
+            for one in rejects.of(found):
+                self.stdout.write(json.dumps(one._asdict()))
         else:
-            rows = csv.DictWriter(self.stdout, ["line", "column", "code", "masked_value", "hint"])
-            rows.writeheader()
-            rows.writerows(found)
-        sys.exit(exit_codes.FINISHED_WITH_REJECTS if found else exit_codes.DONE)
+            for line in rejects.as_csv(found):
+                self.stdout.write(line, ending="")
+        sys.exit(exit_codes.FINISHED_WITH_REJECTS if found.rejects.exists() else exit_codes.DONE)
 
     # -- what they share ------------------------------------------------------------------------------------
     def _work(self, file: OptOutFile, *, as_json: bool) -> int:
@@ -146,8 +145,8 @@ class Command(PortalCommand):
         else:
             said = ", ".join(f"{count:,} {name}" for name, count in facts.items())
             self.stdout.write(f"{file.name}: {found.done:,} of {file.lines:,} lines: {said}")
-            for one in _rejected(file)[:REJECTS_SHOWN]:
-                self._say(f"  line {one['line']:,}, column {one['column']!r}: {one['hint']}")
+            for one in islice(rejects.of(file), REJECTS_SHOWN):
+                self._say(f"  line {one.line:,}, column {one.column!r}: {one.hint}")
         return self._end(file, found.refused)
 
     def _end(self, file: OptOutFile, refused: int) -> int:
@@ -197,7 +196,7 @@ def _reading(enterprise: Enterprise, options: dict[str, Any]) -> Reading | None:
     if any(not (target and equals and column) for target, equals, column in pairs):
         raise BadRecipe("write WHAT=COLUMN")
     reading = Reading(
-        columns={target: column for target, _, column in pairs},
+        columns=one_column_each((target, column) for target, _, column in pairs),
         order=options["dates"],
         zone=options["zone"],
         region=options["region"],
@@ -214,14 +213,6 @@ def _file(file_id: uuid.UUID) -> OptOutFile:
     if found is None:
         raise CommandError("There is no file of that id", returncode=exit_codes.USAGE)
     return found
-
-
-def _rejected(file: OptOutFile) -> list[dict[str, Any]]:
-    rows = OptOutReject.objects.filter(file=file).order_by("line", "id")
-    return [
-        {"line": line, "column": column, "code": code, "masked_value": masked, "hint": hint_of(code)}
-        for line, column, code, masked in rows.values_list("line", "column", "code", "masked")
-    ]
 
 
 def _code_of(error: QueueError) -> int:

@@ -93,6 +93,15 @@ def test_wrong_columns_are_named(acme: Enterprise, officer: Client) -> None:
     assert "say which column holds the address" in answer.content.decode()
 
 
+def test_two_columns_of_people_are_refused_since_one_would_be_left_out_unseen(
+    acme: Enterprise, officer: Client
+) -> None:
+    columns = bring(officer, acme, csv_of(ROW))["Location"]
+    answer = officer.post(columns, SAID | {"holds-2": "person"})
+    assert "both hold that" in answer.content.decode()
+    assert OptOutFile.objects.get().state == OptOutFile.State.LOADED
+
+
 def test_a_file_of_another_enterprise_is_not_there(acme: Enterprise, officer: Client) -> None:
     bring(officer, acme, csv_of(ROW))
     file = OptOutFile.objects.get()

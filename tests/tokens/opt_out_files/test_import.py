@@ -11,6 +11,7 @@ from audit.models import AuditEvent
 from tests.tokens.cast import ANA, ANAS_PHONE, BORIS, OLGA, an_enterprise, mapping_of
 from tests.tokens.opt_out_files.cast import (
     COLUMNS,
+    HEADER,
     READING,
     counts,
     csv_of,
@@ -28,6 +29,7 @@ from tokens.no_token_queue.errors import (
     EmptyExtract,
     MissingColumn,
     NotAnExtract,
+    TooLarge,
     WrongEncoding,
     WrongState,
 )
@@ -155,11 +157,16 @@ def test_what_is_wrong_with_a_line_is_named_and_stops_no_other(acme: Enterprise)
         (b"Email,Email\r\n", BadHeader),
         ("E-Mail-Empf\u00e4nger,Datum\r\n".encode("cp1252"), WrongEncoding),
         (b"\xff\xfe\x00", WrongEncoding),
+        ("Email,Asked\r\n".encode("utf-16-le"), WrongEncoding),  # without the mark that says so
+        ("Email,Asked\r\n".encode("utf-32"), WrongEncoding),
+        (",".join(f"c{n}" for n in range(201)).encode() + b"\r\n", TooLarge),
+        (csv_of(ROW, ROW, ROW, ROW), TooLarge),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_whole(
-    acme: Enterprise, content: bytes, error: type[BadExtract]
+    acme: Enterprise, content: bytes, error: type[BadExtract], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(chunks, "MOST_LINES", 3)
     with pytest.raises(error):
         loaded(acme, content)
     assert not OptOutFile.objects.exists()
@@ -271,6 +278,30 @@ def test_the_same_file_that_waits_or_runs_is_one(acme: Enterprise) -> None:
     files.begin(file, READING, actor=OLGA)
     with pytest.raises(WrongState):
         files.begin(file, READING, actor=OLGA)
+
+
+def test_one_that_was_cut_at_the_wrong_sign_is_brought_again(acme: Enterprise) -> None:
+    content = csv_of(ROW).replace(b",", b"|")
+    wrong, right = loaded(acme, content, delimiter=";"), loaded(acme, content, delimiter="|")
+    assert len(wrong.header) == 1
+    assert tuple(right.header) == HEADER
+    assert loaded(acme, content) == right  # found by itself, and read the same
+
+
+def test_a_file_was_written_neither_tomorrow_nor_before_there_were_any(acme: Enterprise) -> None:
+    for at in (
+        timezone.now() + datetime.timedelta(days=1),
+        datetime.datetime(1999, 1, 1, tzinfo=datetime.UTC),
+    ):
+        with pytest.raises(BadExtract):
+            loaded(acme, csv_of(ROW), written_at=at)
+
+
+@pytest.mark.parametrize("name", [f"{ANA}.csv", "opt-out of ana@mail.example.xlsx", f"+{ANAS_PHONE}.csv"])
+def test_no_name_of_a_file_names_a_person(acme: Enterprise, name: str) -> None:
+    assert loaded(acme, csv_of(ROW), name=name).name == "unnamed"
+    with pytest.raises(BadRecipe):
+        columns.save(acme, "file", name, READING, actor=OLGA)
 
 
 def test_what_waits_to_be_taken_over_is_sealed(acme: Enterprise) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import uuid
 from io import StringIO
 from typing import Any
 
@@ -14,14 +15,16 @@ from django.utils import timezone
 
 from audit import evidence_rights
 from audit.evidence_rights import EVIDENCE
-from portal import database_roles, doctor, sealing
+from portal import database_roles, doctor, erasure_ledger, sealing
 from portal.checks import app_cannot_change_evidence
 from tests.audit.seals import cast
 from tests.conftest import OwnDatabase
 from tests.tokens.cast import IVAN, an_enterprise
 from tokens.connections.verbs import create_connection
+from tokens.consent.opt_outs import record_opt_out
 from tokens.crypto.certificates import LIFETIME
-from tokens.models import Connection
+from tokens.formats.kinds import Kind
+from tokens.models import Connection, LedgerLine
 from tokens.models.connections import GrantKind
 
 
@@ -49,6 +52,25 @@ def installation(own_database: OwnDatabase) -> OwnDatabase:
     cast.entries(3)
     sealing.seal()
     return own_database
+
+
+def test_opt_outs_that_the_ledger_does_not_have_and_a_database_that_is_older_than_it_are_told(
+    installation: OwnDatabase,
+) -> None:
+    opt_out = record_opt_out(
+        an_enterprise(), kind=Kind.EMAIL, raw_value="ana@mail.example", source="officer", source_id="1",
+        occurred_at=timezone.now(), actor=IVAN,
+    )  # fmt: skip
+    assert troubles("erasure ledger") == []  # maintenance has seconds to copy it
+    long_ago = timezone.now() - datetime.timedelta(minutes=5)
+    LedgerLine.objects.using("owner").update(made_at=long_ago)
+    assert "1 opt-outs or erasures since" in troubles("erasure ledger")[0]
+    erasure_ledger.copy()
+    assert troubles("erasure ledger") == []
+    erasure_ledger.ledger().append([{"kind": "opt-out", "id": str(uuid.uuid4())}])
+    assert "knows 1 opt-outs or erasures that this database does not" in troubles("erasure ledger")[0]
+    [record, _] = erasure_ledger.ledger().read()
+    assert (record["id"], "ana@" in str(record)) == (str(opt_out.pk), False)
 
 
 def test_a_sound_installation_has_nothing_to_mend(installation: OwnDatabase) -> None:

@@ -102,6 +102,8 @@ class Action(models.TextChoices):
     CLOSING_DAY_ADDED = "calendar.day-closed", "added a closing day to a calendar"
     CLOSING_DAY_REMOVED = "calendar.day-opened", "took a closing day from a calendar"
 
+    SMS_FILE_MADE = "sms-file.made", "made a file of text-message opt-outs"
+    SMS_FILE_TAKEN = "sms-file.taken", "took a file of text-message opt-outs"
     EXTRACT_IMPORTED = "queue.extract-imported", "imported an extract of the No Token Queue"
     QUEUE_DECIDED = "queue.decided", "decided what a message of the No Token Queue means"
     QUEUE_LINE_SETTLED = "queue.line-settled", "settled a line of the No Token Queue that could not be read"

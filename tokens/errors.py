@@ -61,6 +61,18 @@ class SecretRetired(BadClient):
     """That secret was retired before."""
 
 
+class SmsFileError(VaultError):
+    """Text-message opt-outs can't be handed over so."""
+
+
+class NothingToHandOver(SmsFileError):
+    """No open text-message opt-out has a token and a subscriber key: what is left is unsubscribed by hand."""
+
+
+class SmsFileGone(SmsFileError):
+    """The file has expired: make another, which has what is open by now."""
+
+
 class BadConnection(VaultError):
     """A connection to Marketing Cloud can't be made, changed or used so."""
 

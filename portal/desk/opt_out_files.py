@@ -91,7 +91,7 @@ class ColumnsForm(forms.Form):
         required=False,
         help_text="With a name, the command and the next file with these columns need not ask.",
     )
-    typed = forms.IntegerField(label="How many lines are there?", required=False)
+    typed = forms.IntegerField(label="How many lines are there?")
 
     def __init__(
         self, *args: Any, lines: int, columns: list[Column], reading: Reading, **kwargs: Any
@@ -119,9 +119,9 @@ class ColumnsForm(forms.Form):
             {"column": column, "holds": self[f"holds-{place}"]} for place, column in enumerate(self.columns)
         ]
 
-    def clean_typed(self) -> int | None:
+    def clean_typed(self) -> int:
         """The very number, so that nobody blocks a million people by a slip."""
-        typed: int | None = self.cleaned_data["typed"]
+        typed: int = self.cleaned_data["typed"]
         if typed != self.lines:
             raise forms.ValidationError(f"It has {self.lines} lines: type that number if you mean them all.")
         return typed

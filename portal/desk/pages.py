@@ -28,6 +28,7 @@ from portal.desk import (
     retention,
     reveal,
     reveal_several,
+    sms_files,
     start,
     unsubscribe_event,
     unsubscribe_work,
@@ -156,6 +157,9 @@ PAGES: Final = (
         opt_out_files.resume,
         ACT,
     ),
+    Page("unsubscribes/sms/", "sms-files", Permission.VIEW_UNSUBSCRIBES, sms_files.files_page),
+    Page("unsubscribes/sms/make/", "sms-file-make", Permission.UNSUBSCRIBE, sms_files.make, ACT),
+    Page("unsubscribes/sms/<uuid:file_id>/", "sms-file-take", Permission.UNSUBSCRIBE, sms_files.take, ACT),
     Page("unsubscribes/open/", "unsubscribe-work", Permission.VIEW_UNSUBSCRIBES, unsubscribe_work.work),
     Page(
         "unsubscribes/open/act/",

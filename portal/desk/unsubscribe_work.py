@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -25,12 +26,18 @@ from tokens.models import Unsubscribe
 State = Unsubscribe.State
 # A queue is worked from its head: who wants to see further narrows the list.
 SHOWN: Final = 100
+# All that match are worked in one go up to so many; of more the filter takes a part.
+MOST_AT_ONCE: Final = 1000
 TONES: Final = {
     Urgency.OVERDUE: ("bad", "error"),
     Urgency.RED: ("bad", "timer"),
     Urgency.AMBER: ("warn", "timelapse"),
     Urgency.CALM: ("good", "schedule"),
 }
+NOTHING_CHOSEN: Final = "Tick some rows first, then choose what to do with them."
+NOT_THAT_MANY: Final = (
+    "Nothing was done: other rows match now than were counted. Look again, and type how many there are."
+)
 SEVERAL: Final[dict[str, tuple[Callable[[uuid.UUID, Actor], object], str]]] = {
     "take": (lambda key, actor: unsubscribes.take(key, actor=actor), "taken on"),
     "written": (
@@ -94,6 +101,8 @@ def work(request: HttpRequest, visit: Visit) -> HttpResponse:
         "form": form,
         "rows": [_line(row, now) for row in found[:SHOWN]],
         "more": len(found) > SHOWN,
+        "matching": rows[: MOST_AT_ONCE + 1].count(),
+        "most": MOST_AT_ONCE,
         "shown": SHOWN,
         "filtered": any(request.GET.values()),
         "enterprises": {enterprise.pk: enterprise for enterprise in visit.enterprises},
@@ -105,17 +114,17 @@ def work(request: HttpRequest, visit: Visit) -> HttpResponse:
 
 
 def act_on_several(request: HttpRequest, visit: Visit) -> HttpResponse:
-    """POST /admin/unsubscribes/open/act/: one act on each that was ticked; what can't be done is said, not skipped."""
+    """POST /admin/unsubscribes/open/act/: one act on each that was ticked, or on all that match."""
     back = request.POST.get("back", "")
     if not back.startswith("/") or not url_has_allowed_host_and_scheme(back, allowed_hosts=None):
         back = reverse("admin:unsubscribe-work")
     step, words = SEVERAL.get(request.POST.get("act", ""), (None, ""))
-    ticked = _ids(request)
-    if step is None or not ticked:
-        messages.error(request, "Tick some rows first, then choose what to do with them.")
+    chosen = _all_that_match(request, visit, back) if "count" in request.POST else _ids(request)
+    if step is None or not chosen:
+        messages.error(request, NOTHING_CHOSEN if chosen is not None else NOT_THAT_MANY)
         return HttpResponseRedirect(back)
     done, refused = 0, []
-    for key in Unsubscribe.objects.filter(pk__in=ticked, enterprise__in=visit.enterprise_ids).values_list(
+    for key in Unsubscribe.objects.filter(pk__in=chosen, enterprise__in=visit.enterprise_ids).values_list(
         "pk", flat=True
     ):
         try:
@@ -125,9 +134,19 @@ def act_on_several(request: HttpRequest, visit: Visit) -> HttpResponse:
             refused.append(str(error))
     if done:
         messages.success(request, f"{done} {words}.")
-    if left := len(ticked) - done:
+    if left := len(chosen) - done:
         messages.error(request, f"{left} left as they were. {' '.join(sorted(set(refused)))}")
     return HttpResponseRedirect(back)
+
+
+def _all_that_match(request: HttpRequest, visit: Visit, back: str) -> set[uuid.UUID] | None:
+    """What the filter of the page shows now; None if that is not as many as were typed, or too many."""
+    form = WorkFilter(QueryDict(urlsplit(back).query), visit=visit)
+    if not form.is_valid():
+        return None
+    rows = form.narrowed(open_ones(visit), visit).values_list("pk", flat=True)[: MOST_AT_ONCE + 1]
+    found = set(rows)
+    return found if len(found) <= MOST_AT_ONCE and str(len(found)) == request.POST["count"].strip() else None
 
 
 def open_ones(visit: Visit) -> "QuerySet[Unsubscribe]":

@@ -3,6 +3,8 @@
 Nobody is asked for credentials: it listens on this machine only, and nothing in it is real.
 """
 
+import csv
+import io
 from functools import partial
 from typing import Any
 
@@ -70,6 +72,26 @@ def plan_fault(faults: Faults, request: Request) -> Reply:
     except (TypeError, ValueError) as error:
         raise Refused(400, 10001, f"The fault is not understood: {error}") from None
     return as_json({})
+
+
+def import_sms(world: World, request: Request) -> Reply:
+    """`POST /simulator/sms-import`: a CSV that somebody imports by hand; subscriptions end as its rows say.
+
+    The columns of the real import are for its definition to map [assumed].
+    """
+    rows = list(csv.DictReader(io.StringIO(request.body.decode("utf-8-sig"), newline="")))
+    try:
+        out = {
+            (one["SubscriberKey"], one["MobileNumber"], one["ShortCode"])
+            for one in rows
+            if one["OptInStatus"] != "OptedIn"
+        }
+    except KeyError as error:
+        raise Refused(400, 10001, f"The file has no column {error}.") from None
+    for one in world.sms:
+        if out & {(one.key, one.mobile, one.short_code), (one.key, one.mobile, "")}:
+            one.opted_in = False
+    return as_json({"rows": len(rows)})
 
 
 def expire_tokens(world: World, request: Request) -> Reply:

@@ -61,6 +61,7 @@ _ROUTES: Final[list[tuple[str, str, Handler]]] = [
     ("GET", "/etframework.wsdl", _wsdl),
     ("POST", "/simulator/seed", control.seed),
     ("GET", "/simulator/state", control.look),
+    ("POST", "/simulator/sms-import", control.import_sms),
     ("POST", "/simulator/expire-tokens", control.expire_tokens),
     ("POST", "/simulator/unsubscribe", control.send_events),
     ("POST", "/simulator/token-server", messaging.connect),

@@ -135,6 +135,7 @@ def badge(word: str, tone: str = "", icon: str = "") -> SafeString:
 
 _TROUBLES: Final = {
     "no_subscriber_key": "No subscriber key of this person is known here, and Marketing Cloud is told by key.",
+    "no_such_subscription": "Marketing Cloud has no text subscription of theirs: look there whether anything is sent.",
     "no_such_subscriber": "Marketing Cloud has no subscriber under any of their keys.",
     "no_connection_of_the_account": "No connection of the account itself is in use; a unit's ends its own mail only.",
     "StillSubscribed": "Marketing Cloud took the unsubscribe, and still reads back that the person is subscribed.",

@@ -44,7 +44,16 @@ from tokens.models import ApiClient, BulkJob, ConsentEvent, Enterprise, Mapping
 IMAGES: Final = CHECKOUT / "docs" / "images"
 PICTURE: Final = {"width": 1280, "height": 800}
 CALLS_OF_THE_DAY: Final = 4_000
-OPT_OUT_FILES = ("files", "file-new", "file-columns", "file-over", "file-waits", "file-runs", "file-failed")
+OPT_OUT_FILES = (
+    "sms-files",
+    "files",
+    "file-new",
+    "file-columns",
+    "file-over",
+    "file-waits",
+    "file-runs",
+    "file-failed",
+)
 CALLS_OF_THE_PERSON: Final = 6
 
 

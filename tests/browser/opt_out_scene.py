@@ -3,15 +3,20 @@
 from django.utils import timezone
 
 from audit.trail import SYSTEM
+from tests.tokens.cast import ANAS_PHONE, BORIS_PHONE, hold, mapping_of, mobile
 from tests.tokens.opt_out_files.cast import READING, csv_of, loaded
+from tokens.consent.opt_outs import record_opt_out
+from tokens.formats.kinds import Kind
 from tokens.models import Enterprise, OptOutFile
 from tokens.opt_out_files import files, worker
+from tokens.vault import contacts
+from tokens.write_back import sms_files
 
 PEOPLE = [(f"p{number}@mail.example", "2024-11-18T09:30:00Z", "told the shop") for number in range(120)]
 
 
 def opt_out_pages(acme: Enterprise) -> list[str]:
-    """Addresses of the list and of a file that waits, runs, failed and is over with rejects."""
+    """Addresses of the text-message page, the list and of a file that waits, runs, failed and is over with rejects."""
     wrong = [("nobody at all", "2024-11-18", ""), ("ana@mail.example", "soon", "")]
     over = files.begin(loaded(acme, csv_of(*PEOPLE, *wrong), name="crm-november.csv"), READING, actor=SYSTEM)
     worker.work_until_done(over.pk)
@@ -22,8 +27,14 @@ def opt_out_pages(acme: Enterprise) -> list[str]:
     OptOutFile.objects.filter(pk=failed.pk).update(
         state=OptOutFile.State.FAILED, failure="CannotOpen", begun_at=timezone.now(), reading=READING.stored()
     )
+    said = {"source": "officer", "occurred_at": timezone.now(), "actor": SYSTEM}
+    texting = mapping_of(acme, ANAS_PHONE)
+    contacts.with_primary(acme, hold(acme, mobile(ANAS_PHONE)))
+    record_opt_out(acme, kind=Kind.MOBILE, mapping=texting, source_id="she wrote", **said)
+    record_opt_out(acme, kind=Kind.MOBILE, raw_value=BORIS_PHONE, source_id="he wrote", **said)
+    sms_files.make(acme, actor=SYSTEM)
     base = "/admin/unsubscribes/files/"
     return [
-        base, f"{base}new/?enterprise={acme.pk}", f"{base}{waits.pk}/columns/",
+        "/admin/unsubscribes/sms/", base, f"{base}new/?enterprise={acme.pk}", f"{base}{waits.pk}/columns/",
         *(f"{base}{one.pk}/" for one in (over, waits, runs, failed)),
     ]  # fmt: skip

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 DAY = datetime.timedelta(days=1)
 EMPTY = [
     "/admin/", "/admin/log/", "/admin/events/", "/admin/people/", "/admin/unsubscribes/", "/admin/unsubscribes/new/",
-    "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/", "/admin/unsubscribes/files/",
+    "/admin/unsubscribes/open/", "/admin/unsubscribes/terms/", "/admin/unsubscribes/files/", "/admin/unsubscribes/sms/",
     "/admin/unsubscribes/files/new/",
     "/admin/no-token-queue/", "/admin/no-token-queue/new/", "/admin/no-token-queue/lines/", "/admin/rescue/",
     "/admin/no-token-queue/extracts/", "/admin/no-token-queue/reconciliation/",

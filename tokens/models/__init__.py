@@ -23,6 +23,7 @@ from tokens.models.no_token_queue import (
     TokenChain,
 )
 from tokens.models.opt_out_files import OptOutChunk, OptOutFile, OptOutReject
+from tokens.models.sms_files import SmsFile
 from tokens.models.unsubscribes import Unsubscribe
 from tokens.models.write_backs import WriteBack
 
@@ -63,6 +64,7 @@ __all__ = [
     "QueueMessage",
     "QueueReconciliation",
     "QueueSettings",
+    "SmsFile",
     "Suppression",
     "TokenChain",
     "Unsubscribe",

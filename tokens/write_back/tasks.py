@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from tokens.outages import while_the_database_answers
-from tokens.write_back import worker
+from tokens.write_back import sms_files, worker
 
 SWEEP: Final = "tokens.write_back.sweep"
 
@@ -15,4 +15,5 @@ SWEEP: Final = "tokens.write_back.sweep"
 def sweep() -> None:
     """Tell Marketing Cloud of the opt-outs that wait, for a few seconds."""
     with while_the_database_answers():
+        sms_files.forget_old()
         worker.work(seconds=settings.BULK_TASK_SECONDS)

@@ -1,4 +1,5 @@
 """Carries opt-outs by e-mail to Marketing Cloud: look, unsubscribe, read back. Done twice it changes nothing there.
+Those of text messages are handed over by people, as a file (sms_files): here they are read back.
 
 Each exchange enters the payload log before its result is used. What Marketing Cloud confirms becomes the proof of the
 unsubscribe, and what it reads back as unsubscribed closes it.
@@ -15,6 +16,7 @@ from tokens.consent import unsubscribes
 from tokens.consent.blind import mapping_of
 from tokens.crypto.errors import CryptoError
 from tokens.errors import BadConnection, VaultError
+from tokens.formats.kinds import Kind
 from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
 from tokens.marketing_cloud.errors import CallRefused, ObjectRefused, TooManyCalls
 from tokens.marketing_cloud.subscribers import Status
@@ -69,6 +71,8 @@ def carry_out(claimed: Claim) -> None:
 
 
 def _tell(row: Unsubscribe) -> None:
+    if row.event.kind == Kind.MOBILE:
+        return _read_texts_back(row)
     links = _links(row.event)
     keys = [link.contact.subscriber_key for link in links]
     with _client(row.event, [link.pk for link in links]) as client:
@@ -80,10 +84,31 @@ def _tell(row: Unsubscribe) -> None:
                 _unsubscribe(client, row.event, key)
         if row.event.scope != ConsentEvent.Scope.ENTERPRISE:
             unsubscribes.prove(row.pk, Proof.WRITTEN_BACK)
-            return  # the status of one business unit can't be read; its answer is the proof
+            return None  # the status of one business unit can't be read; its answer is the proof
         after = client.subscribers.statuses(keys)
     if set(after.values()) != {Status.UNSUBSCRIBED}:
         raise StillSubscribed  # whatever the calls were answered: nothing is proven
+    return _proven(row)
+
+
+def _read_texts_back(row: Unsubscribe) -> None:
+    """Whether the import of the file of text-message opt-outs has ended what is meant: looked at, never written."""
+    links = _links(row.event)
+    token = links[0].mapping.token
+    with _client(row.event, [link.pk for link in links]) as client:
+        found = client.contacts.sms_subscriptions(
+            subscriber_keys=[link.contact.subscriber_key for link in links]
+        )
+    code = row.event.scope_id if row.event.scope == ConsentEvent.Scope.SHORT_CODE else ""
+    meant = [one for one in found if one.mobile == token and code in ("", one.short_code)]
+    if not meant:
+        raise Unknown("no_such_subscription")
+    if any(one.is_opted_in for one in meant):
+        raise StillSubscribed
+    _proven(row)
+
+
+def _proven(row: Unsubscribe) -> None:
     unsubscribes.prove(row.pk, Proof.READ_BACK)
     unsubscribes.close_if_open(row.pk, actor=SYSTEM)
 
@@ -98,7 +123,9 @@ def _unsubscribe(client: MarketingCloud, event: ConsentEvent, key: str) -> None:
 def _links(event: ConsentEvent) -> list[ContactMapping]:
     """The contacts that hold the person's address, each a subscriber in Marketing Cloud."""
     mapping = mapping_of(event)
-    links = mapping.links.select_related("contact").filter(contact__erased_at=None) if mapping else []
+    links = (
+        mapping.links.select_related("contact", "mapping").filter(contact__erased_at=None) if mapping else []
+    )
     found = list(links)
     if not found:
         raise Unknown("no_subscriber_key")

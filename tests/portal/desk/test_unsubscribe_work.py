@@ -15,6 +15,7 @@ from audit.approvals import requests
 from audit.models import ApprovalRequest, AuditEvent
 from audit.trail import SYSTEM
 from audit.vocabulary import Action
+from portal.desk import unsubscribe_work
 from portal.roles import Role
 from tests.portal.desk import asking, cast
 from tests.tokens.cast import an_enterprise
@@ -247,3 +248,37 @@ def test_nothing_ticked_or_nothing_known_is_said(
         answer = olivia.post(SEVERAL, sent | {"back": back}, follow=True)
         assert answer.redirect_chain == [(WORK, 302)]
     assert "Tick some rows" in text(answer)
+
+
+# -- all that match -------------------------------------------------------------------------------------------
+def all_of(browser: Client, count: object, *, back: str = WORK, act: str = "written") -> str:
+    return text(browser.post(f"{WORK}act/", {"act": act, "count": str(count), "back": back}, follow=True))
+
+
+def test_all_that_match_the_filter_are_worked_also_those_that_are_not_shown(
+    olivia: Client, acme: Enterprise, rival: Enterprise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsubscribe_work, "SHOWN", 1)
+    mine = [opened(acme, f"p{number}", law="casl") for number in range(3)]
+    other, theirs = opened(acme, "other"), opened(rival, "theirs", law="casl")
+    assert "3 match." in text(olivia.get(f"{WORK}?law=casl"))
+    assert "3 marked as unsubscribed" in all_of(olivia, 3, back=f"{WORK}?law=casl")
+    assert {now(row).state for row in mine} == {State.WRITTEN}
+    assert {now(row).state for row in (other, theirs)} == {State.BLOCKED}
+
+
+@pytest.mark.parametrize("typed", ["", "1", "3", "all"])
+def test_another_number_than_match_does_nothing(olivia: Client, acme: Enterprise, typed: str) -> None:
+    rows = [opened(acme, f"p{number}") for number in range(2)]
+    assert "Nothing was done" in all_of(olivia, typed)
+    assert {now(row).state for row in rows} == {State.BLOCKED}
+
+
+def test_too_many_are_filtered_first(
+    olivia: Client, acme: Enterprise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsubscribe_work, "MOST_AT_ONCE", 1)
+    rows = [opened(acme, f"p{number}") for number in range(2)]
+    assert "More than 1 match" in text(olivia.get(WORK))
+    assert "Nothing was done" in all_of(olivia, 2)
+    assert {now(row).state for row in rows} == {State.BLOCKED}

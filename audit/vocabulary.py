@@ -89,6 +89,7 @@ class Action(models.TextChoices):
     ERASURE_VERIFIED = "erasure.verified", "verified an erasure"
     ERASURE_REPLAYED = "erasure.replayed", "erased a person again after a restore"
     ERASURE_RETRIED = "erasure.retried", "had an erasure tried again"
+    ERASURE_RENEWED = "erasure.renewed", "let an erased person have a new token: they consented anew"
     OPT_OUT_REPLAYED = "consent.replayed", "recorded an opt-out again after a restore"
 
     UNSUBSCRIBE_TAKEN = "unsubscribe.taken", "took on an unsubscribe"
@@ -158,6 +159,7 @@ class ApprovedAct(models.TextChoices):
         "confirm an unsubscribe that has no proof from Marketing Cloud",
     )
     ERASE_PERSON = "person.erase", "erase a person"
+    RENEW_PERSON = "person.renew", "let an erased person who consented anew have a new token"
     CONFIRM_DELETE = "erasure.confirm", "confirm a contact delete that Marketing Cloud did not prove"
     RELEASE_HOLD = "hold.release", "release a legal hold"
     CHANGE_RETENTION = "retention.change", "change how long evidence is kept"

@@ -17,7 +17,7 @@ class TokensConfig(AppConfig):
         from tokens.dossier import held, packs
         from tokens.enterprises import is_sandbox
         from tokens.erasure import asking as erasures
-        from tokens.erasure import word
+        from tokens.erasure import renewal, word
         from tokens.exports import requests
 
         acts.know_sandboxes_by(is_sandbox)
@@ -33,4 +33,5 @@ class TokensConfig(AppConfig):
         at_resolve.register()
         erasures.register()
         word.register()
+        renewal.register()
         checks.register(no_stock_encrypted_field, checks.Tags.models)

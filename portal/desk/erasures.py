@@ -22,7 +22,7 @@ from portal.desk.masks import masked
 from portal.desk.people import mapping_in
 from portal.desk.visit import Visit
 from portal.roles import Permission
-from tokens.erasure import asking, receipt, word, work
+from tokens.erasure import asking, receipt, renewal, word, work
 from tokens.models import ContactDelete, Enterprise, Erasure, Mapping
 
 State = Erasure.State
@@ -75,6 +75,27 @@ class WordForm(forms.Form):
     )
 
 
+class RenewForm(forms.Form):
+    """Consent that was given after the erasure, and where it is filed."""
+
+    consented_at = forms.DateTimeField(
+        label="When they consented anew (UTC)",
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )
+    evidence = forms.CharField(
+        max_length=1000,
+        validators=[no_clear_values],
+        help_text="What proves it, and where it is filed: “double opt-in, file DOI-2026-7”. No clear values.",
+        widget=forms.Textarea({"rows": 2}),
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        validators=[no_clear_values],
+        help_text="A second person decides by it. No clear values.",
+        widget=forms.Textarea({"rows": 2}),
+    )
+
+
 def ask(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
     """GET and POST /admin/people/<mapping id>/erase/: asks a second person"""
     mapping = mapping_in(visit, mapping_id)
@@ -107,6 +128,25 @@ def ask(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
         "stays": asking.STAYS,
     }
     return render(request, "desk/erasure_new.html", context)
+
+
+def renew(request: HttpRequest, visit: Visit, mapping_id: int) -> HttpResponse:
+    """GET and POST /admin/people/<mapping id>/renew/: asks a second person"""
+    mapping = mapping_in(visit, mapping_id)
+    form = RenewForm(request.POST or None)
+    if form.is_bound and form.is_valid():
+        try:
+            outcome = renewal.ask(mapping, actor=visit.actor, **form.cleaned_data)
+        except (ApprovalError, ClearValueInText) as error:
+            form.add_error(None, str(error))
+        else:
+            if outcome.waits_for:
+                messages.success(request, "Asked: they stay erased until a second person approves it.")
+                return redirect("admin:approval", outcome.waits_for.pk)
+            messages.success(request, "Done: it is of a sandbox, where nobody else need approve.")
+            return redirect("admin:person", mapping.pk)
+    context = {"title": "They consented anew", "form": form, "mapping": mapping}
+    return render(request, "desk/erasure_renew.html", context)
 
 
 def erasures(request: HttpRequest, visit: Visit) -> HttpResponse:

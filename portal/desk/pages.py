@@ -68,6 +68,7 @@ PAGES: Final = (
         ACT,
     ),
     Page("people/<int:mapping_id>/erase/", "erase", Permission.ERASE, erasures.ask, FORM),
+    Page("people/<int:mapping_id>/renew/", "renew", Permission.ERASE, erasures.renew, FORM),
     Page("erasures/", "erasures", Permission.VIEW_ERASURES, erasures.erasures),
     Page("erasures/<uuid:erasure_id>/", "erasure", Permission.VIEW_ERASURES, erasures.erasure),
     Page("erasures/<uuid:erasure_id>/act/", "erasure-act", Permission.ERASE, erasures.act, ACT),

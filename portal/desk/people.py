@@ -201,6 +201,7 @@ def _offers(visit: Visit, mapping: Mapping) -> dict[str, bool]:
     return {name: visit.may(permission, mapping.enterprise_id) for name, permission in asked.items()} | {
         "may_reveal": visit.may(Permission.REVEAL, mapping.enterprise_id) and mapping.value is not None,
         "may_erase": visit.may(Permission.ERASE, mapping.enterprise_id) and mapping.state == State.ACTIVE,
+        "may_renew": visit.may(Permission.ERASE, mapping.enterprise_id) and mapping.state == State.ERASED,
         "may_see_retention": visit.may(Permission.VIEW_RETENTION),
     }
 

@@ -148,6 +148,7 @@ def with_data(acme: Enterprise) -> list[str]:
     return [
         *queue_pages(acme, caller),
         *opt_out_pages(acme),
+        f"/admin/people/{erased.mapping_id}/renew/",
         f"/admin/people/{ana.pk}/erase/", "/admin/erasures/", f"/admin/erasures/{erased.pk}/",
         f"/admin/erasures/{erased.pk}/receipt/", f"/admin/people/{erased.mapping_id}/",
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",

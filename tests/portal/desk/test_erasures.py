@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from audit import holds
 from audit.models import ApprovalRequest
@@ -102,3 +103,19 @@ def test_the_person_s_page_says_how_far_it_is_and_offers_no_second_erasure(
     assert "Being erased" in page
     assert f"/admin/erasures/{erasure.pk}/" in page
     assert f"/admin/people/{erasure.mapping_id}/erase/" not in page
+
+
+def test_consent_given_anew_is_asked_for_on_the_page_of_an_erased_person(
+    officer: Any, acme: Enterprise
+) -> None:
+    erasure = erasing.a_scene(acme)
+    address = f"/admin/people/{erasure.mapping_id}/renew/"
+    given = {
+        "consented_at": f"{timezone.now():%Y-%m-%dT%H:%M}",
+        "evidence": "file DOI-7",
+        "reason": "signed up",
+    }
+    assert "this value is not erased" in officer.post(address, given).content.decode()
+    Mapping.objects.filter(pk=erasure.mapping_id).update(state=2, value=None)
+    assert "its erasure is not verified yet" in officer.post(address, given).content.decode()
+    assert address in officer.get(f"/admin/people/{erasure.mapping_id}/").content.decode()

@@ -53,6 +53,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/people/": (FORM, (O, A)),
     "admin/people/<int:mapping_id>/": (READ, (O, A, D)),
     "admin/people/<int:mapping_id>/erase/": (FORM, (O,)),
+    "admin/people/<int:mapping_id>/renew/": (FORM, (O,)),
     "admin/erasures/": (READ, (O, A)),
     "admin/erasures/<uuid:erasure_id>/": (READ, (O, A)),
     "admin/erasures/<uuid:erasure_id>/act/": (ACT, (O,)),

@@ -22,7 +22,7 @@ from tests.tokens.cast import IVAN, OLGA
 from tests.tokens.erasure.conftest import WHY, YEAR, approved, is_done, known, now, worked_until
 from tokens.consent.blind import mapping_of
 from tokens.consent.opt_outs import record_opt_out
-from tokens.erasure import asking, word, worker
+from tokens.erasure import asking, renewal, word, worker
 from tokens.formats.kinds import Kind
 from tokens.models import (
     AttributeSet,
@@ -42,6 +42,7 @@ from tokens.vault import find
 State = Erasure.State
 ANA = ("ana@mail.example", "SUB-ANA", (("FirstName", "Ana"),))
 PHONE = "13175550101"
+FILED = {"evidence": "double opt-in, file DOI-2026-7", "reason": "She signed up again."}
 SAID: dict[str, Any] = {
     "kind": Kind.EMAIL, "source": ConsentEvent.Source.FILE, "occurred_at": timezone.now(), "actor": OLGA,
 }  # fmt: skip
@@ -241,7 +242,14 @@ def test_they_do_not_come_back_and_what_they_decided_still_counts(
     assert (after.state, after.value) == (MappingState.ERASED, None)
     assert not AttributeSet.objects.filter(enterprise=acme, payload__isnull=False).exists()
     assert not Contact.objects.filter(enterprise=acme, subscriber_key="SUB-NEW").exists()
-    # Whoever comes back with renewed consent, under a new mapping, is still out of what they opted out of.
-    Mapping.objects.filter(pk=ana.pk).update(state=MappingState.SUPERSEDED)
-    again = Mapping.objects.get(token=cast.a_person(acme, "ana@mail.example", "SUB-AGAIN"))
-    assert resolved(caller, again) == []
+    # Consent given anew, approved by a second person, gives a new token; what they opted out of stays closed.
+    with pytest.raises(CannotBeDone, match="after the erasure began"):
+        renewal.ask(ana, consented_at=timezone.now() - YEAR, actor=OLGA, **FILED)
+    renewed = renewal.ask(ana, consented_at=timezone.now(), actor=OLGA, **FILED).waits_for
+    assert renewed is not None
+    requests.approve(renewed.pk, actor=IVAN)
+    again = Mapping.objects.get(token=cast.a_person(acme, "ana@mail.example", "SUB-ANA"))
+    assert (again.pk != ana.pk, again.state) == (True, MappingState.ACTIVE)
+    assert resolved(caller, again) == []  # opted out
+    assert resolved(cast.a_caller(acme, name="Receipts", transactional=True), again) == ["ana@mail.example"]
+    assert Mapping.objects.get(pk=ana.pk).state == MappingState.SUPERSEDED

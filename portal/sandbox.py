@@ -84,6 +84,15 @@ def refuse_where_it_makes_no_sense(only: Sequence[str]) -> None:
         refuse("SANDBOX=1 needs the web server", "run the part web too")
 
 
+def refuse_beside(real: Sequence[str]) -> None:
+    """Every connection of this database would go to the simulator, and opt-outs would be handed over to nobody."""
+    if real:
+        refuse(
+            f"this database has connections in use ({', '.join(real)}), and all would go to the simulator",
+            "stop using them, or take SANDBOX away",
+        )
+
+
 def prepare(address: str) -> Sandbox:
     """The sandbox of the portal at `address`. What is started from now on finds its Marketing Cloud there."""
     listener = _listener(int(address.rpartition(":")[2]) + PORT_DISTANCE)

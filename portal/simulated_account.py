@@ -4,12 +4,14 @@ The package of the account and the keys of its events are the portal's own, seal
 What happened to the people of the account is kept beside the database, since the simulator holds them in memory.
 """
 
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
+from django.db.models import Q
 from django.urls import reverse
 
 from portal.command_line import operator
@@ -74,6 +76,13 @@ def disconnect() -> None:
         verbs.stop_using(connection, actor=operator())
 
 
+def real_connections() -> list[str]:
+    """Names of the other connections in use: beside a simulator they would lead there, credentials and all."""
+    simulated = Q(enterprise__eid=EID, name=NAME)
+    others = Connection.objects.filter(in_use_since__isnull=False).exclude(simulated)
+    return list(others.order_by("name").values_list("name", flat=True))
+
+
 def keep(world: World) -> None:
     """Keep what happened to the people of the account, for the next start."""
     with world.lock:
@@ -109,8 +118,11 @@ def _connection(enterprise: Enterprise, world: World) -> Connection:
 def _know_people(world: World, enterprise: Enterprise) -> None:
     kept = _kept()
     if kept.get("account") == world.subdomain:
-        world.subscribers = {one["key"]: Subscriber(**one) for one in kept["subscribers"]}
-        world.sms = [SmsSubscription(**one) for one in kept["sms"]]
+        # What another release kept can have other fields: then they begin anew.
+        with contextlib.suppress(KeyError, TypeError):
+            subscribers = {one["key"]: Subscriber(**one) for one in kept["subscribers"]}
+            sms = [SmsSubscription(**one) for one in kept["sms"]]
+            world.subscribers, world.sms = subscribers, sms
     texted = {(one.mobile, one.key) for one in world.sms}
     links = ContactMapping.objects.filter(enterprise=enterprise, contact__erased_at=None)
     rows = links.order_by("pk").values_list("contact__subscriber_key", "mapping__kind", "mapping__token")

@@ -1,5 +1,6 @@
 """`make run SANDBOX=1`: the simulated account is the one of the sample enterprise, from start to start."""
 
+import json
 import socket
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from portal import sample_data, sandbox, simulated_account
 from portal.management.commands.run_portal import PARTS
 from portal.simulator.world import Subscriber
 from portal.synthetic_people import people
+from tests.tokens.cast import an_enterprise
 from tokens.connections import verbs
 from tokens.errors import BadConnection
 from tokens.models import Connection, Enterprise
@@ -65,6 +67,18 @@ def test_people_that_were_kept_for_another_account_are_not_taken(damaged: str, t
     assert len(simulated_account.account().subscribers) == 4
 
 
+@pytest.mark.usefixtures("sample")
+@pytest.mark.parametrize("part", ["subscribers", "sms"])
+def test_people_that_another_release_kept_begin_anew(part: str, tmp_path: Path) -> None:
+    first = simulated_account.account()
+    kept = {"account": first.subdomain, "subscribers": [], "sms": []} | {
+        part: [{"key": "SUB-1", "was": "else"}]
+    }
+    (tmp_path / "simulated-people.json").write_text(json.dumps(kept))
+    again = simulated_account.account()
+    assert (again.subscribers, again.sms) == (first.subscribers, first.sms)
+
+
 def test_a_connection_of_ones_own_is_left_alone(sample: Enterprise) -> None:
     facts = {"subdomain": "mc" + "x" * 26, "client_id": "own", "client_secret": "secret"}
     verbs.create_connection(sample, name="Ours", actor=SYSTEM, **facts)
@@ -77,6 +91,21 @@ def test_without_the_simulator_nothing_goes_through_its_connection(sample: Enter
     Connection.objects.update(in_use_since=sample.created_at)
     simulated_account.disconnect()
     assert Connection.objects.get().in_use_since is None
+
+
+def test_beside_a_connection_in_use_the_simulator_is_refused(sample: Enterprise) -> None:
+    simulated_account.account()
+    Connection.objects.update(in_use_since=sample.created_at)
+    sandbox.refuse_beside(simulated_account.real_connections())  # its own is none
+    facts = {"subdomain": "mc" + "x" * 26, "client_id": "own", "client_secret": "secret"}
+    unit = sample.business_units.order_by("pk").last()
+    for enterprise, more in ((an_enterprise(), {}), (sample, {"business_unit": unit})):
+        ours = verbs.create_connection(enterprise, name="Ours", actor=SYSTEM, **facts, **more)
+        sandbox.refuse_beside(simulated_account.real_connections())
+        Connection.objects.filter(pk=ours.pk).update(in_use_since=sample.created_at)
+        with pytest.raises(SystemExit):
+            sandbox.refuse_beside(simulated_account.real_connections())
+        Connection.objects.filter(pk=ours.pk).update(in_use_since=None)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ def make_sample_data(*, simulated: bool) -> banner.Sample | None:
     if not settings.EMBEDDED:
         return None
     sample = sample_data.create()
-    if not simulated:
+    if simulated:
+        sandbox.refuse_beside(simulated_account.real_connections())
+    else:
         simulated_account.disconnect()
     connections.close_all()
     return sample

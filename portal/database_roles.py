@@ -82,6 +82,7 @@ NARROWER = {
     "tokens_ledgerline": "SELECT, INSERT",  # maintenance deletes what the ledger has
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
+    "tokens_coreorg": "SELECT, INSERT, UPDATE (signing_key, certificate, tested_at, has_passed, said)",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
     "tokens_cloudevent": "SELECT, INSERT, UPDATE (worked_at, tries)",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",

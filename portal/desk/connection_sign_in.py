@@ -19,6 +19,7 @@ from portal.roles import Permission
 from tokens.connections import user_sign_in
 from tokens.crypto.errors import CryptoError
 from tokens.errors import BadConnection
+from tokens.log.recording import NotRecorded
 from tokens.marketing_cloud import MarketingCloudError
 from tokens.models import Connection
 
@@ -84,6 +85,8 @@ def _finish(request: HttpRequest, visit: Visit, connection: Connection, verifier
         )
     except (BadConnection, MarketingCloudError, CryptoError) as error:
         messages.error(request, str(error))
+    except NotRecorded:
+        messages.error(request, "The payload log can't be written, and without it nothing is exchanged.")
     else:
         messages.success(request, "Signed in; the refresh token is sealed. Test the connection now.")
 

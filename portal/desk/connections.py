@@ -19,7 +19,7 @@ from tokens.errors import BadConnection, NotUnique
 from tokens.marketing_cloud import MarketingCloudError
 from tokens.marketing_cloud.client import NEEDED_SCOPES
 from tokens.marketing_cloud.tenant import subdomain_in
-from tokens.models import BusinessUnit, Connection, Enterprise
+from tokens.models import BusinessUnit, Connection, CoreOrg, Enterprise
 from tokens.models.connections import GrantKind
 
 # Why each scope is needed, in the order in which the page shows them.
@@ -121,6 +121,7 @@ def connections(request: HttpRequest, visit: Visit) -> HttpResponse:
         "rows": [
             (one, _state(one)) for one in rows.select_related("enterprise", "business_unit").order_by("name")
         ],
+        "core_orgs": CoreOrg.objects.filter(enterprise__in=visit.enterprise_ids).select_related("enterprise"),
         "may_manage": visit.may(Permission.MANAGE_CONNECTIONS),
     }
     return render(request, "desk/connections.html", context)

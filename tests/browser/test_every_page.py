@@ -26,6 +26,7 @@ from tests.tokens.api import cast as api_cast
 from tests.tokens.cast import an_enterprise
 from tokens.bulk import approval, jobs, plan
 from tokens.bulk.columns import ColumnMap
+from tokens.connections import core_orgs
 from tokens.connections.verbs import create_connection
 from tokens.connections.verbs import test_connection as walk_through
 from tokens.consent.opt_outs import record_opt_out
@@ -50,7 +51,7 @@ EMPTY = [
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
     "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/reveals/several/", "/admin/second-factor/",
     "/admin/second-factor/passkey/", "/admin/second-factor/confirm/", "/admin/connections/", "/admin/connections/new/",
-    "/admin/retention/", "/admin/erasures/",
+    "/admin/connections/core/new/", "/admin/retention/", "/admin/erasures/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -143,6 +144,12 @@ def with_data(acme: Enterprise) -> list[str]:
         actor=SYSTEM,
     )
     walk_through(connection, actor=SYSTEM)
+    facts = {
+        "login_url": "https://login.salesforce.com",
+        "client_id": "app",
+        "subject": "portal@acme.example",
+    }
+    org = core_orgs.create(acme, name="Sales org", actor=SYSTEM, **facts)
     copy = retaining.a_scene(acme)
     erased = erasing.a_scene(acme)
     return [
@@ -152,6 +159,7 @@ def with_data(acme: Enterprise) -> list[str]:
         f"/admin/people/{ana.pk}/erase/", "/admin/erasures/", f"/admin/erasures/{erased.pk}/",
         f"/admin/erasures/{erased.pk}/receipt/", f"/admin/people/{erased.mapping_id}/",
         "/admin/connections/", f"/admin/connections/{connection.pk}/", f"/admin/connections/{connection.pk}/change/",
+        f"/admin/connections/core/{org.pk}/",
         f"/admin/people/{ana.pk}/reveal/", f"/admin/log/{entry.pk}/response/0/reveal/", "/admin/reveals/",
         f"/admin/reveals/{broken.pk}/review/", "/admin/retention/", f"/admin/log/{copy}/",
         "/admin/", "/admin/log/", "/admin/log/?status=4xx&within=24h", "/admin/log/?address=nonsense",

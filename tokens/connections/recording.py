@@ -18,14 +18,14 @@ from tokens.log import recording
 from tokens.marketing_cloud import Exchange
 from tokens.marketing_cloud.tenant import Api as Host
 from tokens.marketing_cloud.transport import Observer
-from tokens.models import Connection
+from tokens.models import Connection, CoreOrg
 from tokens.payload import Residue, cut_unknown
 
 _APIS: Final = {Host.AUTH: Api.CLOUD_AUTH, Host.REST: Api.CLOUD_REST, Host.SOAP: Api.CLOUD_SOAP}
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-def recorder(connection: Connection, *, links: Sequence[int] = ()) -> Observer:
+def recorder(connection: Connection | CoreOrg, *, links: Sequence[int] = ()) -> Observer:
     """An observer that logs every exchange of `connection`; `links` are the contact–mapping links it is about.
 
     It must not be called inside a transaction: a rollback would take the entry with it.
@@ -43,7 +43,7 @@ def recorder(connection: Connection, *, links: Sequence[int] = ()) -> Observer:
     return record
 
 
-def _facts(connection: Connection, exchange: Exchange) -> payload_log.Exchange:
+def _facts(connection: Connection | CoreOrg, exchange: Exchange) -> payload_log.Exchange:
     if not exchange.status:
         outcome, error = Outcome.FAILED, _WORD.sub("_", exchange.error).lower()
     elif exchange.status >= 400:

@@ -4,7 +4,7 @@ from tokens.crypto.keyset import DataKey, IndexVersion
 from tokens.models.bulk import BulkChunk, BulkJob, BulkReject
 from tokens.models.clients import AllowedNetwork, ApiClient, BudgetUse, ClientSecret
 from tokens.models.closing_days import ClosingDay
-from tokens.models.connections import CloudEvent, Connection, EventCallback
+from tokens.models.connections import CloudEvent, Connection, CoreOrg, EventCallback
 from tokens.models.consent import ConsentEvent, Suppression
 from tokens.models.contacts import AttributeSet, Contact, ContactMapping
 from tokens.models.dossier import AccessPack
@@ -45,6 +45,7 @@ __all__ = [
     "Contact",
     "ContactDelete",
     "ContactMapping",
+    "CoreOrg",
     "DataKey",
     "Enterprise",
     "Erasure",

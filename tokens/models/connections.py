@@ -65,6 +65,29 @@ class Connection(models.Model):
         return self.name
 
 
+class CoreOrg(models.Model):
+    """A Salesforce core org that the portal signs in to by assertion, and what its last test said."""
+
+    id = models.UUIDField(primary_key=True, editable=False)  # UUIDv7, made by the app
+    enterprise = models.ForeignKey("tokens.Enterprise", models.PROTECT, related_name="core_orgs")
+    name = models.CharField(max_length=100)
+    login_url = models.CharField(max_length=200)
+    client_id = models.CharField("consumer key", max_length=255)
+    subject = models.CharField(max_length=255)
+    signing_key: Any = SealedTextField(purpose=Purpose.CONNECTION)
+    certificate = models.TextField()
+    made_at = models.DateTimeField(db_default=Now())
+    tested_at = models.DateTimeField(null=True)
+    has_passed = models.BooleanField(default=False)
+    said = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class EventCallback(models.Model):
     """An address of ours that Marketing Cloud sends events to.
 

@@ -36,6 +36,8 @@ from tests.tokens.api import cast as api_cast
 from tests.tokens.bulk import scene
 from tests.tokens.cast import an_enterprise
 from tokens.bulk import approval
+from tokens.connections import core_orgs
+from tokens.connections.verbs import create_connection
 from tokens.consent import clocks
 from tokens.consent.opt_outs import record_opt_out
 from tokens.formats.kinds import Kind
@@ -168,6 +170,8 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "client-change": f"{client}change/",
         "connections": "/admin/connections/",
         "connection-new": "/admin/connections/new/",
+        "connection": f"/admin/connections/{_connection(enterprise)}/",
+        "core-org": f"/admin/connections/core/{_core_org(enterprise)}/",
         "enterprises": "/admin/enterprises/",
         "enterprise": f"/admin/enterprises/{enterprise.pk}/",
         "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",
@@ -287,3 +291,18 @@ def _traffic_of_a_day(enterprise: Enterprise, client: ApiClient) -> None:
             client_name=client.name,
             remote_address=f"13.110.{dice.randint(0, 3)}.{dice.randint(1, 254)}",
         )
+
+
+def _connection(enterprise: Enterprise) -> str:
+    """One that a user has to sign in for."""
+    facts = {"subdomain": "mc" + "x" * 26, "client_id": "package", "grant_kind": "authorization-code"}
+    return str(create_connection(enterprise, name="Web app", actor=SYSTEM, **facts).pk)
+
+
+def _core_org(enterprise: Enterprise) -> str:
+    facts = {
+        "login_url": "https://login.salesforce.com",
+        "client_id": "3MVG9…",
+        "subject": "portal@acme.example",
+    }
+    return str(core_orgs.create(enterprise, name="Sales org", actor=SYSTEM, **facts).pk)

@@ -21,7 +21,7 @@ from tokens.consent import clocks, unsubscribes
 from tokens.consent.clocks import Urgency
 from tokens.errors import BadStep
 from tokens.formats.kinds import Kind
-from tokens.models import Unsubscribe
+from tokens.models import Unsubscribe, WriteBack
 
 State = Unsubscribe.State
 # A queue is worked from its head: who wants to see further narrows the list.
@@ -68,6 +68,12 @@ class WorkFilter(forms.Form):
         choices=[("", "any"), *((law.code, law.label) for law in clocks.LAWS if law.code)],
     )
 
+    told = forms.ChoiceField(
+        label="Marketing Cloud",
+        required=False,
+        choices=[("", "any"), (WriteBack.State.DEAD.value, "could not be told")],
+    )
+
     def __init__(self, *args: Any, visit: Visit, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = [(str(enterprise.pk), enterprise.name) for enterprise in visit.enterprises]
@@ -81,6 +87,8 @@ class WorkFilter(forms.Form):
         owner = wanted.pop("owner", "")
         if "kind" in wanted:
             wanted["event__kind"] = wanted.pop("kind")
+        if "told" in wanted:
+            wanted["write_back__state"] = wanted.pop("told")
         if owner:
             wanted["owner_id"] = visit.actor.id if owner == "me" else ""
         return rows.filter(**wanted)

@@ -87,6 +87,13 @@ def test_the_list_can_be_narrowed(olivia: Client, acme: Enterprise) -> None:
     assert shown(text(olivia.get(f"{WORK}?state=written"))) == []
 
 
+def test_those_that_marketing_cloud_could_not_be_told_of_are_found(olivia: Client, acme: Enterprise) -> None:
+    dead, waits = opened(acme, "dead"), opened(acme, "waits")
+    for row, state in ((dead, WriteBack.State.DEAD), (waits, WriteBack.State.PENDING)):
+        WriteBack.objects.create(unsubscribe=row, enterprise=acme, state=state)
+    assert shown(text(olivia.get(f"{WORK}?told=dead"))) == [str(dead.pk)]
+
+
 def test_a_long_list_costs_as_many_statements_as_a_short_one(olivia: Client, acme: Enterprise) -> None:
     def statements() -> int:
         with CaptureQueriesContext(

@@ -150,6 +150,7 @@ class ApprovedAct(models.TextChoices):
     """What nobody does alone (docs/approvals.md): each has one executor, registered by the app that owns it."""
 
     OPEN_CLIENT = "client.open", "let an API client call from any address"
+    EXEMPT_CLIENT = "client.exempt", "have opt-outs not block an API client"
     USE_CONNECTION = "connection.use", "let the portal call a Marketing Cloud account"
     GRANT_ROLE = "role.grant", "grant a role"
     START_BULK = "bulk.start", "run a bulk job"

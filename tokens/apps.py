@@ -9,7 +9,7 @@ class TokensConfig(AppConfig):
 
     def ready(self) -> None:
         from audit.approvals import acts
-        from tokens import open_clients, residue
+        from tokens import exempt_clients, open_clients, residue
         from tokens.bulk import approval
         from tokens.checks import no_stock_encrypted_field
         from tokens.connections import approval as use_of_connections
@@ -22,6 +22,7 @@ class TokensConfig(AppConfig):
 
         acts.know_sandboxes_by(is_sandbox)
         open_clients.register()
+        exempt_clients.register()
         residue.register()
         approval.register()
         use_of_connections.register()

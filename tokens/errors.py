@@ -49,6 +49,13 @@ class OpenClient(BadClient):
     """
 
 
+class ExemptClient(BadClient):
+    """Opt-outs block a client of a live enterprise when it is made.
+
+    Exempting it takes the approval of a second person, afterwards, on the client's page.
+    """
+
+
 class TwoSecretsLive(BadClient):
     """The client has two live secrets already: retire the one that is no longer used, then add another."""
 

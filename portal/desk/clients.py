@@ -1,6 +1,7 @@
 """API clients: who may call the token server, from where, with which secret."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -16,7 +17,7 @@ from portal.desk.quick_start import quick_starts
 from portal.desk.visit import Visit
 from portal.roles import Permission
 from tokens import clients as verbs
-from tokens import open_clients
+from tokens import exempt_clients, open_clients
 from tokens.errors import BadClient
 from tokens.models import AllowedNetwork, ApiClient, ClientSecret, Enterprise
 from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
@@ -49,11 +50,6 @@ class ClientFacts(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         initial=list(FOR_MARKETING_CLOUD),
     )
-    transactional = forms.BooleanField(
-        label="Sends transactional messages only",
-        required=False,
-        help_text="Opt-outs do not block it at Resolve. Only for messages that the law exempts.",
-    )
 
 
 class ChangeClientForm(ClientFacts):
@@ -65,7 +61,7 @@ class ChangeClientForm(ClientFacts):
         max_value=2_000_000_000,
         help_text="Get Token goes on answering; the alarm says that somebody sends a list that was not migrated.",
     )
-    field_order = ("name", "scopes", "mint_budget_per_day", "transactional")
+    field_order = ("name", "scopes", "mint_budget_per_day")
 
 
 class NewClientForm(ClientFacts):
@@ -83,7 +79,7 @@ class NewClientForm(ClientFacts):
         required=False,
         help_text="Networks or single addresses, one a line. In a sandbox it may be empty: then from anywhere.",
     )
-    field_order = ("enterprise", "name", "auth", "scopes", "networks", "transactional")
+    field_order = ("enterprise", "name", "auth", "scopes", "networks")
 
     def __init__(self, *args: Any, visit: Visit, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,7 +138,6 @@ def new(request: HttpRequest, visit: Visit) -> HttpResponse:
                 auth=given["auth"],
                 scopes=given["scopes"],
                 networks=given["networks"],
-                transactional=given["transactional"],
                 actor=visit.actor,
             )
         except BadClient as error:
@@ -271,6 +266,20 @@ def disallow(request: HttpRequest, visit: Visit, client_id: str, network_id: int
     if not found.networks.exists():
         messages.warning(request, f"The list is empty now: {found.name} may call from anywhere.")
     return response
+
+
+def exempt(request: HttpRequest, visit: Visit, client_id: str) -> HttpResponse:
+    """POST /admin/clients/<client id>/opt-outs/ (`block` or `exempt`)"""
+    found = _client(visit, client_id)
+    if "block" in request.POST:
+        end = partial(exempt_clients.end_exemption, found, actor=visit.actor)
+        return _act(request, found, end, "Opt-outs block it at Resolve again, from the next request on.")
+    return perform(
+        request,
+        lambda reason: exempt_clients.ask_to_exempt(found, reason=reason, actor=visit.actor),
+        said="Changed: this enterprise is a sandbox.",
+        back=reverse("admin:client", args=[found.client_id]),
+    )
 
 
 def _act(request: HttpRequest, client: ApiClient, act: Callable[[], object], said: str) -> HttpResponse:

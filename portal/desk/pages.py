@@ -317,6 +317,9 @@ PAGES: Final = (
         clients.disallow,
         ACT,
     ),
+    Page(
+        "clients/<str:client_id>/opt-outs/", "client-opt-outs", Permission.MANAGE_CLIENTS, clients.exempt, ACT
+    ),
     Page("clients/<str:client_id>/off/", "client-off", Permission.MANAGE_CLIENTS, clients.switch_off, ACT),
     Page("clients/<str:client_id>/on/", "client-on", Permission.MANAGE_CLIENTS, clients.switch_on, ACT),
     Page("connections/", "connections", Permission.VIEW_CONNECTIONS, connections.connections),

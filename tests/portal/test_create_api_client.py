@@ -63,6 +63,13 @@ def test_a_client_of_a_live_enterprise_is_not_born_open_to_any_address(wide: lis
     create("--auth", "basic", "--allow", "192.0.2.0/24")
 
 
+def test_a_client_of_a_live_enterprise_is_not_born_exempt_from_opt_outs() -> None:
+    an_enterprise()
+    error = refused("--auth", "basic", "--allow", "192.0.2.0/24", "--transactional")
+    assert error.returncode == USAGE
+    assert "takes the approval of a second person" in str(error)
+
+
 def test_without_json_the_same_is_printed_for_people() -> None:
     an_enterprise(sandbox=True)
     text = create("--auth", "basic")

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from portal.command_line import PortalCommand, choose_enterprise, operator
 from portal.exit_codes import USAGE
+from tokens import exempt_clients
 from tokens.clients import create_client, network
 from tokens.errors import BadClient
 from tokens.models.clients import FOR_MARKETING_CLOUD, AuthMethod, Scope
@@ -33,13 +34,18 @@ class Command(PortalCommand):
             help="may be repeated; needed unless the enterprise is a sandbox, where the default is from anywhere",
         )
         parser.add_argument("--enterprise", metavar="EID", help="may be left out while there is only one")
-        parser.add_argument("--transactional", action="store_true", help="not blocked by opt-outs at Resolve")
+        parser.add_argument(
+            "--transactional",
+            action="store_true",
+            help="opt-outs do not block it at Resolve; in a sandbox only, elsewhere a second person approves it",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, name: str, auth: str, allow: list[str], **options: Any) -> None:
         enterprise = choose_enterprise(options["enterprise"])
         try:
             check_new_client(enterprise, [network(text) for text in allow])
+            exempt_clients.check_new_client(enterprise, transactional=options["transactional"])
             client, secret = create_client(
                 enterprise,
                 name=name,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audit.models import AuditEvent
+from audit.models import ApprovalRequest, AuditEvent
 from audit.vocabulary import Action
 from portal.roles import Role
 from tests.portal.desk import cast
@@ -160,6 +160,34 @@ def test_scopes_and_name_are_changed(ines: Client, caller: api_cast.MarketingClo
         "Marketing Cloud",
         "Inbound",
     ]
+
+
+def test_opt_outs_do_not_block_a_client_once_an_officer_agrees_and_do_again_at_a_click(
+    ines: Client, olivia: Client, caller: api_cast.MarketingCloud
+) -> None:
+    client, page = caller.client, f"/admin/clients/{caller.client.client_id}/opt-outs/"
+    ines.post(page, {"exempt": "on", "reason": "It sends receipts only."})
+    client.refresh_from_db()
+    assert not client.transactional, "nothing happens before a second person agrees"
+
+    asked = ApprovalRequest.objects.get()
+    olivia.post(f"/admin/approvals/{asked.pk}/decide/", {"decision": "approve"})
+    client.refresh_from_db()
+    assert client.transactional
+
+    assert "block it at Resolve again" in text(ines.post(page, {"block": "on"}, follow=True))
+    client.refresh_from_db()
+    assert not client.transactional
+
+
+def test_no_form_exempts_a_client(ines: Client, acme: Enterprise) -> None:
+    ines.post(NEW, sent(acme, transactional="on"))
+    client = ApiClient.objects.get()
+    ines.post(
+        f"/admin/clients/{client.client_id}/change/", sent(acme, transactional="on", mint_budget_per_day=5)
+    )
+    client.refresh_from_db()
+    assert (client.transactional, client.mint_budget_per_day) == (False, 5)
 
 
 def test_the_last_call_and_its_address_come_from_the_log(

@@ -125,6 +125,7 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/clients/<str:client_id>/secrets/<int:secret_id>/retire/": (ACT, (I,)),
     "admin/clients/<str:client_id>/networks/": (ACT, (I,)),
     "admin/clients/<str:client_id>/networks/<int:network_id>/remove/": (ACT, (I,)),
+    "admin/clients/<str:client_id>/opt-outs/": (ACT, (I,)),
     "admin/clients/<str:client_id>/off/": (ACT, (I,)),
     "admin/clients/<str:client_id>/on/": (ACT, (I,)),
     "admin/connections/": (READ, (O, A, I)),

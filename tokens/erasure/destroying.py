@@ -21,7 +21,7 @@ from tokens.erasure import asking, held
 from tokens.erasure import scope as scopes
 from tokens.erasure.scope import Scope
 from tokens.exports import requests as exports
-from tokens.models import AttributeSet, Contact, Erasure, Export, ExportSlice
+from tokens.models import AttributeSet, Contact, Erasure, Export, ExportSlice, OptOutChunk, QueueExtract
 from tokens.models.mappings import State
 from tokens.no_token_queue import erasing as queue
 from tokens.vault import find
@@ -130,7 +130,15 @@ def lives_until(scope: Scope, destroyed_at: datetime.datetime) -> dict[str, Any]
     return {
         "residue": residue.isoformat() if residue else "",
         "backups": backups.isoformat(),
+        "files": waiting_files(scope),
     }
+
+
+def waiting_files(scope: Scope) -> int:
+    """Files of opt-outs and extracts that were brought in and not taken over: sealed, and nobody can tell who is in."""
+    extracts = QueueExtract.objects.filter(enterprise=scope.enterprise, content__isnull=False)
+    chunks = OptOutChunk.objects.filter(enterprise=scope.enterprise, source__isnull=False)
+    return extracts.count() + chunks.values("file").distinct().count()
 
 
 def _newest_residue(scope: Scope) -> datetime.date | None:

@@ -92,6 +92,7 @@ def _verify(erasure: Erasure) -> None:
         if any(again.values()):
             _destroyed_more(erasure, again)
         else:
+            erasure.lives_until |= {"files": destroying.waiting_files(scope)}
             _done(erasure, again)
     if erasure.state != State.DONE:
         raise NotYet("found_more", SOON)
@@ -106,7 +107,7 @@ def _destroyed_more(erasure: Erasure, again: dict[str, int]) -> None:
 
 def _done(erasure: Erasure, again: dict[str, int]) -> None:
     erasure.state, erasure.done_at, erasure.verified = State.DONE, timezone.now(), again
-    erasure.save(update_fields=["state", "done_at", "verified"])
+    erasure.save(update_fields=["state", "done_at", "verified", "lives_until"])
     asking.record(
         Action.ERASURE_VERIFIED, erasure, SYSTEM, found_again=again, lives_until=erasure.lives_until
     )

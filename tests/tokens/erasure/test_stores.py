@@ -1,6 +1,7 @@
 """What is destroyed beside the vault: rows in files of bulk jobs, exports in clear, messages of the queue."""
 
 import pytest
+from django.utils import timezone
 
 from audit.trail import SYSTEM
 from tests.tokens.api import cast
@@ -13,6 +14,7 @@ from tokens.erasure import scope as scopes
 from tokens.erasure.scope import Scope
 from tokens.exports import requests, worker
 from tokens.models import BulkChunk, BulkJob, Enterprise, Export, ExportSlice, Mapping, QueueMessage
+from tokens.no_token_queue import extracts
 
 pytestmark = pytest.mark.django_db
 CELLS = ("Ana", "Rome", "Calls herself Annie", "ana@mail.example", "ANA@mail.example", "13175550101")
@@ -122,3 +124,8 @@ def test_what_they_wrote_to_the_queue_goes(acme: Enterprise) -> None:
     message = QueueMessage.objects.get()
     assert (message.number, message.text) == (None, None)
     assert destroying.queue_messages(scope) == 0
+    assert destroying.waiting_files(scope) == 0
+    extracts.load(
+        acme, [csv_of(("1", "1", "x", ""))], name="q.csv", extracted_at=timezone.now(), actor=SYSTEM
+    )
+    assert destroying.lives_until(scope, timezone.now())["files"] == 1  # who is in it, nobody can tell

@@ -199,6 +199,12 @@ def _refused(request: Request, fault: Planned) -> Reply:
     return Refused(fault.status, codes.get(fault.status, 0), "A planned fault.", **headers).reply()
 
 
+def _is_of_a_web_page(headers: dict[str, str]) -> bool:
+    """Whether a page of some website asks, by way of the browser on this machine or of a name that leads here."""
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    return "origin" in headers or host not in (None, "127.0.0.1", "localhost")
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Simulator
@@ -212,6 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
         query = {name.lower(): value for name, value in parse_qsl(where.query, keep_blank_values=True)}
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, path, query, headers, body, self.server.origin)
+        if path.startswith("/simulator/") and _is_of_a_web_page(headers):
+            self._say(Refused(403, 20000, "Web pages do not steer the simulator: use curl.").reply())
+            return
         if path == "/simulator/faults":
             self._say(self._faults(request))
             return

@@ -24,6 +24,18 @@ def call(simulator: Simulator, path: str, **said: Any) -> Any:
     return answer.json()
 
 
+@pytest.mark.parametrize("header", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8900"}])
+def test_a_web_page_does_not_steer_it_through_the_browser(
+    simulator: Simulator, header: dict[str, str]
+) -> None:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
+        for path in ("text", "faults", "token-server"):
+            answer = http.post(f"{simulator.origin}/simulator/{path}", json={}, headers=header)
+            assert answer.status_code == 403
+        assert http.get(f"{simulator.origin}/simulator/no-token-queue.csv", headers=header).status_code == 403
+        assert http.get(f"{simulator.origin}/simulator/state").status_code == 200
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("auth", ["basic", "oauth"])
 def test_texts_and_sends_reach_the_token_server(

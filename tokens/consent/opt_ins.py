@@ -139,8 +139,9 @@ def _found(parameters: dict[str, Any]) -> tuple[ConsentEvent, list[ConsentEvent]
     opt_out = rows.filter(pk=uuid.UUID(parameters["opt_out"]), action=ConsentEvent.Action.OPT_OUT).first()
     if opt_out is None:
         raise CannotBeDone("there is no such opt-out")
-    # Who records an opt-out meanwhile waits for this lock, or is seen below.
-    list(_suppressions(opt_out).order_by("pk").select_for_update())
+    # Who records an opt-out meanwhile waits for this lock, or is seen below. In the order in which sets are written,
+    # since while an index key is replaced a person has two rows, and each would wait for the other.
+    list(_suppressions(opt_out).order_by("blind_index").select_for_update())
     state = state_of_person(opt_out)
     consented_at = datetime.datetime.fromisoformat(parameters["consented_at"])
     lifted = _older(state, consented_at)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audit.approvals import acts, requests
@@ -222,6 +223,21 @@ def test_not_even_in_a_sandbox_an_opt_in_lifts_what_is_not_its_own(changes: dict
     opt_out = opted_out(an_enterprise(sandbox=True))
     with pytest.raises(DatabaseError, match="nothing else"), transaction.atomic():
         planted(opt_out, **changes).save(force_insert=True)
+
+
+@database
+def test_rows_are_locked_in_the_order_in_which_sets_write_them(acme: Enterprise) -> None:
+    waits = asked(opted_out(acme)).waits_for
+    assert waits is not None
+    with CaptureQueriesContext(connection) as asked_for:
+        requests.approve(waits.pk, actor=IVAN)
+    locks = [
+        one["sql"]
+        for one in asked_for
+        if 'FROM "tokens_suppression"' in one["sql"] and "FOR UPDATE" in one["sql"]
+    ]
+    assert locks
+    assert all('ORDER BY "tokens_suppression"."blind_index" ASC' in one for one in locks)
 
 
 # -- at the same moment -------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ def kind_of(person: str) -> Kind:
 def _person(source: ConsentEvent.Source, people: int, dice: random.Random) -> str:
     number = dice.randrange(people)
     by_phone = source == Source.NO_TOKEN_QUEUE or (source != Source.MARKETING_CLOUD and dice.random() < 0.5)
-    return f"447700{900_000 + number}" if by_phone else f"p{number}@mail.example"
+    return f"4479{number:08}" if by_phone else f"p{number}@mail.example"
 
 
 def _moment(dice: random.Random) -> datetime.datetime:

@@ -49,7 +49,7 @@ def test_a_worker_that_ends_a_chunk_before_its_lines_are_recorded_is_caught(
     own_database: OwnDatabase,
 ) -> None:
     """The known-bad twin."""
-    assert run(own_database, 1000, "--forgetful").verdict()["absent"] > 0
+    assert run(own_database, 1200, "--forgetful").verdict()["absent"] > 0
 
 
 def run(database: OwnDatabase, events: int, *twin: str) -> World:

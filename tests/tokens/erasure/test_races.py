@@ -17,9 +17,9 @@ from tests.tokens.bulk.scene import HEADER, planned, rows_of, work_off
 from tests.tokens.cast import IVAN, OLGA, an_enterprise
 from tests.tokens.erasure.conftest import WHY, is_done, worked_until
 from tokens.bulk import holding, leases
-from tokens.erasure import asking, word
+from tokens.erasure import asking, copying, replay, word
 from tokens.exports import requests as exports
-from tokens.models import BulkJob, Contact, Enterprise, Erasure, Export, ExportSlice, Mapping
+from tokens.models import BulkJob, Contact, Enterprise, Erasure, Export, ExportSlice, LedgerLine, Mapping
 from tokens.models.mappings import State
 
 WAITING = (
@@ -143,3 +143,16 @@ def test_what_an_older_transaction_wrote_afterwards_is_found_and_goes_too(
     done = worked_until(erasure, is_done)
     assert done.destroyed["exports in clear"] == 1
     assert not ExportSlice.objects.filter(sealed__isnull=False).exists()
+
+
+def test_a_backup_from_the_middle_of_an_erasure_is_told_its_end(acme: Enterprise, ana: Mapping) -> None:
+    requests.approve(asked(ana).pk, actor=IVAN)
+    erasure = Erasure.objects.get()  # as the backup has it: blocked, and nothing deleted yet
+    [record] = copying.records_of([LedgerLine(kind="erasure", subject=erasure.pk)], "default")
+    record["units"] = {acme.eid: "read-back"}
+    assert [one["id"] for one in replay.missing([record])] == [str(erasure.pk)]
+    assert replay.replay([record, record], actor=SYSTEM).erasures == 1
+    assert replay.missing([record]) == []
+    done = worked_until(erasure, is_done)
+    assert (done.deletes.get().state, done.replayed_at is None) == ("deleted", False)
+    assert Mapping.objects.get(pk=ana.pk).value is None

@@ -1,5 +1,7 @@
 """Files of opt-outs in every state, for the browser and for pictures."""
 
+import datetime
+
 from django.utils import timezone
 
 from audit.trail import SYSTEM
@@ -12,16 +14,18 @@ from tokens.opt_out_files import files, worker
 from tokens.vault import contacts
 from tokens.write_back import sms_files
 
-PEOPLE = [(f"p{number}@mail.example", "2024-11-18T09:30:00Z", "told the shop") for number in range(120)]
-
 
 def opt_out_pages(acme: Enterprise) -> list[str]:
     """Addresses of the text-message page, the list and of a file that waits, runs, failed and is over with rejects."""
+    asked = (timezone.now() - datetime.timedelta(days=1)).isoformat()
+    people = [(f"p{number}@mail.example", asked, "told the shop") for number in range(120)]
     wrong = [("nobody at all", "2024-11-18", ""), ("ana@mail.example", "soon", "")]
-    over = files.begin(loaded(acme, csv_of(*PEOPLE, *wrong), name="crm-november.csv"), READING, actor=SYSTEM)
+    over = files.begin(
+        loaded(acme, csv_of(*people[:3], *wrong), name="crm-november.csv"), READING, actor=SYSTEM
+    )
     worker.work_until_done(over.pk)
-    waits = loaded(acme, csv_of(*PEOPLE), name="shop.csv")
-    rest = csv_of(PEOPLE[0])
+    waits = loaded(acme, csv_of(*people), name="shop.csv")
+    rest = csv_of(people[0])
     runs = files.begin(loaded(acme, rest, name="runs.csv"), READING, actor=SYSTEM)
     failed = loaded(acme, rest, name="failed.csv", what=OptOutFile.What.BOUNCES)
     OptOutFile.objects.filter(pk=failed.pk).update(

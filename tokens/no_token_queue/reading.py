@@ -18,6 +18,7 @@ from tokens.bulk.dialects import Dialect
 from tokens.formats.lookalikes import looks_like_identifier
 from tokens.no_token_queue import workbook
 from tokens.no_token_queue.errors import (
+    BadExtract,
     BadHeader,
     EmptyExtract,
     NotAnExtract,
@@ -37,6 +38,7 @@ LARGEST_BYTES: Final = 50_000_000
 # A text message has a few lines; a quote that stays open longer was never meant to.
 _LINES_OF_A_RECORD: Final = 40
 _MOST_COLUMNS: Final = 200
+_NO_DELIMITERS: Final = ('"', " ", "\r", "\n", "\0")
 _SAMPLE_CHARACTERS: Final = 1 << 16
 _FOREIGN: Final = (
     b"\xd0\xcf\x11\xe0",
@@ -102,6 +104,8 @@ def scan(content: bytes, *, encoding: str = "", delimiter: str = "") -> Scan:
         return _of_workbook(content)
     if content.startswith(_FOREIGN):
         raise NotAnExtract
+    if len(delimiter) > 1 or delimiter in _NO_DELIMITERS:
+        raise BadExtract("a delimiter is one character, and no quote, blank or end of a line")
     text, named = _decoded(content, encoding)
     lines = list(io.StringIO(text, newline=""))
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
@@ -160,12 +164,10 @@ def _records(lines: list[str], start: int, dialect: Dialect, header: list[str]) 
 
 def _record(lines: list[str], at: int, dialect: Dialect, header: list[str]) -> tuple[Record | None, int]:
     """The record that begins on a line, and how many lines it takes. A broken one takes its first line only."""
-    reader = dialect.reader(lines[at : at + _LINES_OF_A_RECORD])
     try:
-        cells = next(reader)
+        cells, used = _cells(lines, at, dialect)
     except csv.Error:
         return _bad(lines[at], at, Fault.QUOTING), 1
-    used = reader.line_num
     if not any(cells) and used == 1 and not lines[at].strip(f"\r\n {dialect.delimiter}"):
         return None, 1
     if len(cells) != len(header):
@@ -175,6 +177,15 @@ def _record(lines: list[str], at: int, dialect: Dialect, header: list[str]) -> t
         if _is_broken(cell) or "\0" in cell:
             return _bad(raw, at, Fault.NUL if "\0" in cell else Fault.NOT_TEXT, name), used
     return Record(at + 1, tuple(cells), raw.rstrip("\r\n")), used
+
+
+def _cells(lines: list[str], at: int, dialect: Dialect) -> tuple[list[str], int]:
+    """The cells of the record that begins on a line, and how many lines it takes. Raises csv.Error."""
+    line = lines[at]
+    if '"' not in line and len(line) <= csv.field_size_limit():
+        return line.rstrip("\r\n").split(dialect.delimiter), 1  # as csv does it, in a tenth of the time
+    reader = dialect.reader(lines[at : at + _LINES_OF_A_RECORD])
+    return next(reader), reader.line_num
 
 
 def _bad(raw: str, at: int, fault: Fault, column: str = "") -> Record:

@@ -76,6 +76,10 @@ class NothingToHandOver(SmsFileError):
     """No open text-message opt-out has a token and a subscriber key: what is left is unsubscribed by hand."""
 
 
+class SmsFileOvertaken(SmsFileError):
+    """Somebody in the file consented anew since it was made: make another, which leaves them out."""
+
+
 class SmsFileGone(SmsFileError):
     """The file has expired: make another, which has what is open by now."""
 

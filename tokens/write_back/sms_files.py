@@ -24,7 +24,7 @@ from tokens.connections.client import of_account
 from tokens.crypto import envelope
 from tokens.crypto.keyring import keyring
 from tokens.crypto.keyset import Purpose
-from tokens.errors import NothingToHandOver, SmsFileGone
+from tokens.errors import NothingToHandOver, SmsFileGone, SmsFileOvertaken
 from tokens.exports.files import FORMULA_BEGINS
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, SmsFile, Unsubscribe
@@ -96,13 +96,18 @@ def make(enterprise: Enterprise, *, actor: Actor) -> SmsFile:
 
 @transaction.atomic
 def take(file: SmsFile, *, actor: Actor) -> bytes:
-    """The bytes of a file, recorded first; from then on its people's subscriptions are read back. Raises SmsFileGone.
+    """The bytes of a file, recorded first; from then on its people's subscriptions are read back.
+
+    Raises SmsFileGone, and SmsFileOvertaken: importing it would opt somebody out who consented since.
 
     Where no connection of the account is in use, nothing is read back: a second person confirms what was imported.
     """
     file = SmsFile.objects.select_for_update(of=("self",)).select_related("enterprise").get(pk=file.pk)
     if file.content is None:
         raise SmsFileGone
+    renewed = ConsentEvent.objects.filter(enterprise=file.enterprise_id, action=ConsentEvent.Action.OPT_IN)
+    if renewed.filter(kind=Kind.MOBILE, lifts__overlap=file.opt_outs).exists():
+        raise SmsFileOvertaken
     file.taken, file.taken_at, file.taken_by_name = file.taken + 1, timezone.now(), actor.name
     file.save(update_fields=["taken", "taken_at", "taken_by_name"])
     _record(Action.SMS_FILE_TAKEN, file, actor)

@@ -10,14 +10,15 @@ import pytest
 from django.db import connection as database
 from django.utils import timezone
 
+from audit.approvals import acts
 from audit.models import Api, AuditEvent, PayloadEntry
 from audit.vocabulary import Action
 from portal.simulator import Simulator
 from portal.simulator.world import SmsSubscription
-from tests.tokens.cast import ANAS_PHONE, BORIS_PHONE, OLGA, mobile
-from tokens.consent import unsubscribes
+from tests.tokens.cast import ANAS_PHONE, BORIS_PHONE, OLGA, an_enterprise, mobile
+from tokens.consent import opt_ins, unsubscribes
 from tokens.consent.opt_outs import record_opt_out
-from tokens.errors import NothingToHandOver, SmsFileGone
+from tokens.errors import NothingToHandOver, SmsFileGone, SmsFileOvertaken
 from tokens.formats.kinds import Kind
 from tokens.models import Connection, ConsentEvent, Enterprise, SmsFile, Unsubscribe, WriteBack
 from tokens.vault import contacts, mint
@@ -130,8 +131,8 @@ def test_making_and_taking_are_recorded_and_the_file_is_sealed(
     token = texting(acme, simulator, ANAS_PHONE, "ANA", "46356")
     opted_out(acme, ANAS_PHONE)
     handed_over(acme)
-    acts = AuditEvent.objects.filter(target_type="sms-file").order_by("id")
-    assert list(acts.values_list("action", "actor_id")) == [
+    told = AuditEvent.objects.filter(target_type="sms-file").order_by("id")
+    assert list(told.values_list("action", "actor_id")) == [
         (Action.SMS_FILE_MADE, OLGA.id), (Action.SMS_FILE_TAKEN, OLGA.id),
     ]  # fmt: skip
     with database.cursor() as cursor:
@@ -148,3 +149,22 @@ def test_an_old_file_is_emptied(acme: Enterprise, simulator: Simulator) -> None:
     assert sms_files.forget_old() == 1
     with pytest.raises(SmsFileGone):
         sms_files.take(file, actor=OLGA)
+
+
+def test_a_file_with_somebody_who_consented_anew_since_is_not_taken(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acts._outside, "may", lambda *_: True)  # who may lift is the portal's matter
+    of_sandbox = an_enterprise("Sandbox", sandbox=True)  # where one person lifts
+    texting(of_sandbox, simulator, ANAS_PHONE, "ANA", "46356")
+    texting(of_sandbox, simulator, BORIS_PHONE, "BORIS", "46356")
+    asked = timezone.now() - datetime.timedelta(days=1)
+    ana, _ = (opted_out(of_sandbox, number, occurred_at=asked) for number in (ANAS_PHONE, BORIS_PHONE))
+    file = sms_files.make(of_sandbox, actor=OLGA)
+    assert b"BORIS" in sms_files.take(file, actor=OLGA)
+    opt_ins.ask(
+        ana.event, consented_at=timezone.now(), evidence="file DOI-7", reason="Signed up.", actor=OLGA
+    )
+    with pytest.raises(SmsFileOvertaken):
+        sms_files.take(file, actor=OLGA)
+    assert b"ANA" not in handed_over(of_sandbox)

@@ -36,16 +36,21 @@ SELECT event_id, enterprise_id FROM handed
 ON CONFLICT DO NOTHING
 """
 
+# One at a time of a person's channel, in the order in which they came: ids of events are UUIDv7.
 CLAIM: Final = """
 UPDATE tokens_writeback
 SET epoch = epoch + 1, tries = tries + 1, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE unsubscribe_id = (
-    SELECT unsubscribe_id FROM tokens_writeback
-    WHERE state = 'pending' AND next_try_at <= clock_timestamp()
-      AND (lease_until IS NULL OR lease_until < clock_timestamp())
-    ORDER BY next_try_at
+    SELECT row.unsubscribe_id FROM tokens_writeback row JOIN tokens_consentevent event ON event.id = row.unsubscribe_id
+    WHERE row.state = 'pending' AND row.next_try_at <= clock_timestamp()
+      AND (row.lease_until IS NULL OR row.lease_until < clock_timestamp())
+      AND NOT EXISTS (
+        SELECT FROM tokens_consentevent before JOIN tokens_writeback waiting ON waiting.unsubscribe_id = before.id
+        WHERE before.blind_index = event.blind_index AND before.kind = event.kind
+          AND before.enterprise_id = event.enterprise_id AND before.id < event.id AND waiting.state = 'pending')
+    ORDER BY row.next_try_at
     LIMIT 1
-    FOR UPDATE SKIP LOCKED)
+    FOR UPDATE OF row SKIP LOCKED)
 RETURNING unsubscribe_id, epoch, tries
 """
 
@@ -67,7 +72,7 @@ def fill() -> int:
 
 
 def claim() -> Claim | None:
-    """The row that waits longest, for ten minutes; None when none is due."""
+    """The row that waits longest, for ten minutes; None when none is due, or all that are wait for an older one."""
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, {"lease": LEASE.total_seconds()})
         row = cursor.fetchone()

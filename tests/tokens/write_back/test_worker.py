@@ -76,6 +76,26 @@ def make_due() -> None:
     WriteBack.objects.update(next_try_at=timezone.now() - MINUTES)
 
 
+def test_what_one_person_said_is_told_in_its_order_and_others_do_not_wait(
+    acme: Enterprise, ana: Unsubscribe, simulator: Simulator
+) -> None:
+    later = opted_out(acme, "ana@mail.example", source_id="again")
+    subscribed(acme, simulator, "boris@mail.example", "BORIS")
+    other = opted_out(acme, "boris@mail.example")
+    outbox.fill()
+    # However long the later one of Ana waits already, it is not hers to be told first.
+    WriteBack.objects.filter(pk=later.pk).update(next_try_at=timezone.now() - MINUTES)
+    first, second = outbox.claim(), outbox.claim()
+    assert first is not None
+    assert second is not None
+    assert {first.unsubscribe_id, second.unsubscribe_id} == {ana.pk, other.pk}
+    assert outbox.claim() is None, "hers waits while the older one is being told"
+    outbox.finish(first if first.unsubscribe_id == ana.pk else second)
+    third = outbox.claim()
+    assert third is not None
+    assert third.unsubscribe_id == later.pk
+
+
 def test_every_key_of_the_person_is_unsubscribed_read_back_and_closed(
     ana: Unsubscribe, simulator: Simulator
 ) -> None:

@@ -84,7 +84,7 @@ NARROWER = {
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
     "tokens_coreorg": "SELECT, INSERT, UPDATE (signing_key, certificate, tested_at, has_passed, said)",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
-    "tokens_cloudevent": "SELECT, INSERT, UPDATE (worked_at, tries)",
+    "tokens_cloudevent": "SELECT, INSERT, UPDATE (event, worked_at, tries)",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",
     "tokens_bulkchunk": "SELECT, INSERT, UPDATE",
     "tokens_bulkreject": "SELECT, INSERT",

@@ -54,8 +54,9 @@ def _work(key: Any) -> bool:
         return False  # another worker has it
     if event.category == UNSUBSCRIBED:
         _hear(event, json.loads(event.event.open()))
-    event.worked_at = timezone.now()
-    event.save(update_fields=["worked_at"])
+    # What it said stands in the payload log, under its rules; kept here too it would outlive retention and erasure.
+    event.event, event.worked_at = None, timezone.now()
+    event.save(update_fields=["event", "worked_at"])
     return True
 
 
@@ -64,7 +65,7 @@ def _hear(event: CloudEvent, said: dict[str, Any]) -> None:
     try:
         if address is None:
             raise UnknownToken
-        _opt_out(event, address, _narrower_unit(event, said))
+        _opt_out(event, address, _unit_of(said))
     except (UnknownToken, InvalidValue):
         trail.record(
             Action.CLOUD_EVENT_UNMATCHED,
@@ -94,13 +95,13 @@ def _opt_out(event: CloudEvent, address: str, unit: str) -> None:
     )
 
 
-def _narrower_unit(event: CloudEvent, said: dict[str, Any]) -> str:
+def _unit_of(said: dict[str, Any]) -> str:
     """The business unit that the event is for; nothing means the whole enterprise, also where none can be read.
 
-    The parent's list is that of the whole account; Resolve can't know a child's, and Marketing Cloud keeps it itself.
+    Resolve can't know a unit's recipients, and Marketing Cloud keeps them from its mail itself.
     """
     unit = str(said.get("mid", ""))
-    return unit if _MID.fullmatch(unit) and unit != event.enterprise.eid else ""
+    return unit if _MID.fullmatch(unit) else ""
 
 
 def _address_in(said: dict[str, Any]) -> str | None:

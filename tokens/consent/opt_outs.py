@@ -7,7 +7,7 @@ events or people at once wait for each other instead of both: events by their so
 import datetime
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import uuid_utils.compat
@@ -156,6 +156,9 @@ def record_opt_outs(enterprise: Enterprise, said: Sequence[OptOut], *, actor: Ac
 
 # -- before anything is written -----------------------------------------------------------------------------
 def _drafted(enterprise: Enterprise, said: OptOut, versions: Sequence[IndexKey]) -> _Draft:
+    if said.scope == Scope.BUSINESS_UNIT and said.scope_id == enterprise.eid:
+        # The parent's list is that of the whole account, whichever source names it.
+        said = replace(said, scope=Scope.ENTERPRISE, scope_id="")
     scope, source = Scope(said.scope), Source(said.source)
     _check_scope_id(scope, said.scope_id)
     _check_lengths(said)

@@ -128,7 +128,7 @@ class CloudEvent(models.Model):
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField(db_default=Now())
     entry_id = models.UUIDField(help_text="The exchange of the payload log that brought it.")
-    event: Any = SealedTextField(purpose=Purpose.CONSENT)
+    event: Any = SealedTextField(purpose=Purpose.CONSENT, null=True)  # until it was worked
     worked_at = models.DateTimeField(null=True)
     tries = models.PositiveIntegerField(default=0, db_default=0, help_text="How often its work failed.")
 

@@ -12,7 +12,7 @@ from tokens.consent.source_ids import source_ids
 from tokens.crypto import key_making, keyring
 from tokens.crypto.keyset import DataKey, Purpose
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Enterprise, Unsubscribe
+from tokens.models import ConsentEvent, Enterprise, Suppression, Unsubscribe
 from tokens.models.clients import Scope
 from tokens.vault import find
 
@@ -55,6 +55,13 @@ def test_what_comes_again_is_known_and_an_id_for_somebody_else_is_refused(crm: M
     assert states(record(crm, gone(), gone())) == ["new", "known"]
     assert states(record(crm, gone(), gone("ben@mail.example"))) == ["known", "id_reused"]
     assert ConsentEvent.objects.count() == 1
+
+
+def test_the_parent_unit_stands_for_the_whole_enterprise(crm: MarketingCloud, enterprise: Enterprise) -> None:
+    assert states(record(crm, gone(businessUnit=enterprise.eid))) == ["new"]
+    assert ConsentEvent.objects.get().scope == ConsentEvent.Scope.ENTERPRISE
+    assert Suppression.objects.filter(enterprise=enterprise).exists()
+    assert states(record(crm, gone(businessUnit=enterprise.eid))) == ["known"]
 
 
 def test_ids_are_each_clients_own(crm: MarketingCloud, enterprise: Enterprise) -> None:

@@ -59,6 +59,7 @@ def test_an_unsubscribe_there_blocks_here_and_needs_no_more(callback: EventCallb
     heard(callback, told)
     assert [hearing.work_events() for _ in range(2)] == [1, 0]
     assert blocked(ana)
+    assert CloudEvent.objects.get().event is None, "what it said is kept once, in the payload log"
     row = Unsubscribe.objects.get()
     assert (row.state, row.proof) == (Unsubscribe.State.CLOSED, Unsubscribe.Proof.ITS_OWN)
     assert row.asked_at <= timezone.now()

@@ -15,6 +15,7 @@ app.autodiscover_tasks(
         "tokens.consent",
         "tokens.erasure",
         "tokens.exports",
+        "tokens.file_transfer",
         "tokens.no_token_queue",
         "tokens.opt_out_files",
         "tokens.write_back",

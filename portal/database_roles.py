@@ -37,6 +37,12 @@ CONNECTION_CHANGES = (
     "name, subdomain, grant_kind, client_id, subject, client_secret, signing_key, certificate, in_use_since,"
     " tested_at, test, granted, refresh_token, signed_in_at"
 )
+# The same for a server that files come from.
+TRANSFER_CHANGES = (
+    "host, port, username, host_key, password, private_key, public_key, extracts_folder, recipe_id, in_use_since,"
+    " tested_at, test, lease_until, looked_at, succeeded_at, failing_since, trouble"
+)
+REMOTE_FILE_CHANGES = "size, mtime, seen_at, state, trouble, extract_id"
 CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 WRITE_BACK_CHANGES = "state, tries, next_try_at, epoch, lease_until, trouble, done_at"
 # Whom an erasure is about, who asked and what the ledger has of it stay as they are; the owner notes `recorded_at`.
@@ -83,6 +89,8 @@ NARROWER = {
     "tokens_budgetuse": "SELECT, INSERT",
     "tokens_connection": f"SELECT, INSERT, UPDATE ({CONNECTION_CHANGES})",
     "tokens_coreorg": "SELECT, INSERT, UPDATE (signing_key, certificate, tested_at, has_passed, said)",
+    "tokens_filetransfer": f"SELECT, INSERT, UPDATE ({TRANSFER_CHANGES})",
+    "tokens_remotefile": f"SELECT, INSERT, UPDATE ({REMOTE_FILE_CHANGES})",
     "tokens_eventcallback": f"SELECT, INSERT, UPDATE ({CALLBACK_CHANGES})",
     "tokens_cloudevent": "SELECT, INSERT, UPDATE (event, worked_at, tries)",
     "tokens_bulkjob": "SELECT, INSERT, UPDATE",

@@ -160,6 +160,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 30.0,
         "options": {"expires": 30.0},
     },
+    "fetch files by SFTP": {
+        "task": "tokens.file_transfer.sweep",
+        "schedule": 60.0,
+        "options": {"expires": 60.0},
+    },
     "follow tries that gave no token": {
         "task": "tokens.no_token_queue.follow",
         "schedule": 60.0,

@@ -19,6 +19,7 @@ class TokensConfig(AppConfig):
         from tokens.erasure import asking as erasures
         from tokens.erasure import renewal, word
         from tokens.exports import requests
+        from tokens.file_transfer import approval as use_of_transfers
 
         acts.know_sandboxes_by(is_sandbox)
         open_clients.register()
@@ -26,6 +27,7 @@ class TokensConfig(AppConfig):
         residue.register()
         approval.register()
         use_of_connections.register()
+        use_of_transfers.register()
         packs.register()
         requests.register()
         held.register()

@@ -120,6 +120,14 @@ class SimulatorInProduction(BadConnection):
     """A simulator serves sandboxes only, since what it answers proves nothing: take MARKETING_CLOUD_HOSTS away."""
 
 
+class BadTransfer(VaultError):
+    """Files can't be fetched by SFTP so."""
+
+
+class TransferChanged(BadTransfer):
+    """The server was changed while it was tested, so the result says nothing of it: test it again."""
+
+
 class BadOptOut(VaultError):
     """An opt-out can't be recorded so."""
 

@@ -11,6 +11,7 @@ from tokens.models.dossier import AccessPack
 from tokens.models.enterprises import BusinessUnit, Enterprise
 from tokens.models.erasures import ContactDelete, Erasure, LedgerLine
 from tokens.models.exports import Export, ExportSlice
+from tokens.models.file_transfers import FileTransfer, RemoteFile
 from tokens.models.mappings import Mapping
 from tokens.models.no_token_queue import (
     ExtractRecipe,
@@ -53,6 +54,7 @@ __all__ = [
     "Export",
     "ExportSlice",
     "ExtractRecipe",
+    "FileTransfer",
     "IndexVersion",
     "LedgerLine",
     "Mapping",
@@ -65,6 +67,7 @@ __all__ = [
     "QueueMessage",
     "QueueReconciliation",
     "QueueSettings",
+    "RemoteFile",
     "SmsFile",
     "Suppression",
     "TokenChain",

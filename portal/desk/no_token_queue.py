@@ -17,7 +17,7 @@ from portal.desk.reveal import reveal_page
 from portal.desk.visit import Visit
 from portal.reveals.queue import masked_message, masked_number, part_of
 from portal.roles import Permission
-from tokens.models import QueueBadLine, QueueMessage
+from tokens.models import FileTransfer, QueueBadLine, QueueMessage
 from tokens.no_token_queue import deciding, rules
 from tokens.no_token_queue.deciding import LONGEST_REASON
 from tokens.no_token_queue.errors import QueueError
@@ -82,6 +82,9 @@ def frame(visit: Visit) -> dict[str, Any]:
     likely = dict(waiting.values_list("intent").annotate(n=Count("pk")))
     return {
         "pictures": [(enterprise, rules.freshness(enterprise)) for enterprise in visit.enterprises],
+        "not_fetched": FileTransfer.objects.filter(enterprise__in=names, in_use_since__isnull=False)
+        .exclude(trouble="")
+        .select_related("enterprise"),
         "enterprises": names,
         "several": len(names) > 1,
         "waiting": sum(likely.values()),

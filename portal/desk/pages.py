@@ -15,6 +15,7 @@ from portal.desk import (
     erasures,
     events,
     exports,
+    file_transfers,
     holds,
     ledger,
     log,
@@ -404,6 +405,38 @@ PAGES: Final = (
         Permission.MANAGE_CONNECTIONS,
         connections.stop,
         ACT,
+    ),
+    Page("sftp/", "sftp-servers", Permission.VIEW_CONNECTIONS, file_transfers.servers),
+    Page("sftp/new/", "sftp-new", Permission.MANAGE_CONNECTIONS, file_transfers.new, FORM),
+    Page("sftp/<uuid:transfer_id>/", "sftp", Permission.VIEW_CONNECTIONS, file_transfers.server),
+    Page(
+        "sftp/<uuid:transfer_id>/change/",
+        "sftp-change",
+        Permission.MANAGE_CONNECTIONS,
+        file_transfers.change,
+        FORM,
+    ),
+    Page(
+        "sftp/<uuid:transfer_id>/host-key/",
+        "sftp-host-key",
+        Permission.MANAGE_CONNECTIONS,
+        file_transfers.host_key,
+        FORM,
+    ),
+    Page(
+        "sftp/<uuid:transfer_id>/password/",
+        "sftp-password",
+        Permission.MANAGE_CONNECTIONS,
+        file_transfers.password,
+        ACT,
+    ),
+    Page("sftp/<uuid:transfer_id>/key/", "sftp-key", Permission.MANAGE_CONNECTIONS, file_transfers.key, ACT),
+    Page(
+        "sftp/<uuid:transfer_id>/test/", "sftp-test", Permission.MANAGE_CONNECTIONS, file_transfers.test, ACT
+    ),
+    Page("sftp/<uuid:transfer_id>/use/", "sftp-use", Permission.MANAGE_CONNECTIONS, file_transfers.use, ACT),
+    Page(
+        "sftp/<uuid:transfer_id>/stop/", "sftp-stop", Permission.MANAGE_CONNECTIONS, file_transfers.stop, ACT
     ),
     Page("enterprises/", "enterprises", Permission.VIEW_ENTERPRISES, enterprises.enterprises),
     Page("enterprises/new/", "enterprise-new", Permission.MANAGE_ENTERPRISES, enterprises.new, FORM),

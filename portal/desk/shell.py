@@ -62,6 +62,7 @@ NAVIGATION: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
         (
             Entry("clients", "API clients", "key", Permission.VIEW_CLIENTS, "clients"),
             Entry("connections", "Marketing Cloud", "cloud", Permission.VIEW_CONNECTIONS, "connections"),
+            Entry("sftp", "SFTP", "folder_shared", Permission.VIEW_CONNECTIONS, "sftp-servers"),
             Entry("enterprises", "Enterprises", "domain", Permission.VIEW_ENTERPRISES, "enterprises"),
         ),
     ),

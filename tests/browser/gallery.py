@@ -27,6 +27,7 @@ from tests import cluster, components, serving
 from tests.audit.seals.cast import a_sequencer
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.opt_out_scene import opt_out_pages
+from tests.browser.sftp_scene import sftp_pages
 from tests.conftest import CHROMIUM_ARGUMENTS
 from tests.portal import erasing
 from tests.portal.desk import asking
@@ -172,6 +173,9 @@ def _data() -> tuple[SampleAccess, dict[str, str]]:
         "connection-new": "/admin/connections/new/",
         "connection": f"/admin/connections/{_connection(enterprise)}/",
         "core-org": f"/admin/connections/core/{_core_org(enterprise)}/",
+        **dict(
+            zip(("sftp-servers", "sftp", "sftp-change", "sftp-host-key"), sftp_pages(enterprise), strict=True)
+        ),
         "enterprises": "/admin/enterprises/",
         "enterprise": f"/admin/enterprises/{enterprise.pk}/",
         "enterprise-change": f"/admin/enterprises/{enterprise.pk}/change/",

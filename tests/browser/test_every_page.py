@@ -18,6 +18,7 @@ from portal.roles import Role
 from tests.browser.conftest import DESKTOP, PHONE, Visitor
 from tests.browser.opt_out_scene import opt_out_pages
 from tests.browser.queue_scene import queue_pages
+from tests.browser.sftp_scene import sftp_pages
 from tests.portal import erasing, retaining
 from tests.portal.desk import asking, cast
 from tests.portal.desk.exchanges import logged
@@ -51,7 +52,7 @@ EMPTY = [
     "/admin/approvals/?show=all", "/admin/users/", "/admin/users/new/", "/admin/holds/", "/admin/holds/new/",
     "/admin/exports/", "/admin/exports/new/", "/admin/reveals/", "/admin/reveals/several/", "/admin/second-factor/",
     "/admin/second-factor/passkey/", "/admin/second-factor/confirm/", "/admin/connections/", "/admin/connections/new/",
-    "/admin/connections/core/new/", "/admin/retention/", "/admin/erasures/",
+    "/admin/connections/core/new/", "/admin/retention/", "/admin/erasures/", "/admin/sftp/", "/admin/sftp/new/",
 ]  # fmt: skip
 
 # Buttons, fields and entries of the navigation are at least 24 px in both directions. Links in text are exempt.
@@ -155,6 +156,7 @@ def with_data(acme: Enterprise) -> list[str]:
     return [
         *queue_pages(acme, caller),
         *opt_out_pages(acme),
+        *sftp_pages(acme),
         f"/admin/people/{erased.mapping_id}/renew/",
         f"/admin/people/{ana.pk}/erase/", "/admin/erasures/", f"/admin/erasures/{erased.pk}/",
         f"/admin/erasures/{erased.pk}/receipt/", f"/admin/people/{erased.mapping_id}/",

@@ -24,6 +24,7 @@ from tokens.consent.opt_outs import record_opt_out
 from tokens.dossier import packs
 from tokens.enterprises import create_business_unit
 from tokens.exports import requests
+from tokens.file_transfer.verbs import create_transfer
 from tokens.formats.kinds import Kind
 from tokens.models import ConsentEvent, Enterprise, Erasure, Export, Mapping, QueueBadLine, QueueMessage
 
@@ -144,6 +145,16 @@ DESK: dict[str, tuple[tuple[str, ...], tuple[Role, ...]]] = {
     "admin/connections/core/<uuid:org_id>/test/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/events/": (ACT, (I,)),
     "admin/connections/<uuid:connection_id>/stop/": (ACT, (I,)),
+    "admin/sftp/": (READ, (O, A, I)),
+    "admin/sftp/new/": (FORM, (I,)),
+    "admin/sftp/<uuid:transfer_id>/": (READ, (O, A, I)),
+    "admin/sftp/<uuid:transfer_id>/change/": (FORM, (I,)),
+    "admin/sftp/<uuid:transfer_id>/host-key/": (FORM, (I,)),
+    "admin/sftp/<uuid:transfer_id>/password/": (ACT, (I,)),
+    "admin/sftp/<uuid:transfer_id>/key/": (ACT, (I,)),
+    "admin/sftp/<uuid:transfer_id>/test/": (ACT, (I,)),
+    "admin/sftp/<uuid:transfer_id>/use/": (ACT, (I,)),
+    "admin/sftp/<uuid:transfer_id>/stop/": (ACT, (I,)),
     "admin/enterprises/": (READ, (O, A, I, D, U)),
     "admin/enterprises/new/": (FORM, (I,)),
     "admin/enterprises/<int:enterprise_id>/": (READ, (O, A, I, D, U)),
@@ -266,6 +277,9 @@ def addresses(acme: Enterprise, ana: Mapping, caller: api_cast.MarketingCloud) -
         "<uuid:event_id>": event.pk,
         "<uuid:connection_id>": create_connection(
             acme, name="c", subdomain="mc" + "x" * 26, client_id="c", client_secret="s", actor=SYSTEM
+        ).pk,
+        "<uuid:transfer_id>": create_transfer(
+            acme, host="a..example", port=22, username="u", actor=SYSTEM
         ).pk,
         "<str:client_id>": caller.client.client_id,
         "<int:secret_id>": secret.pk,

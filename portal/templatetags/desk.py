@@ -26,6 +26,7 @@ TARGET_PAGES: Final = {
     "client": "admin:client",
     "enterprise": "admin:enterprise",
     "bulk-job": "admin:bulk-job",
+    "file-transfer": "admin:sftp",
     "approval": "admin:approval",
     "queue-message": "admin:queue-message",
     "queue-line": "admin:queue-line",

@@ -159,7 +159,7 @@ def offered_key(transfer: FileTransfer) -> HostKey:
 
 def target_of(transfer: FileTransfer) -> Target:
     """An SFTP server as the target of an event."""
-    return Target("file-transfer", str(transfer.pk), str(transfer))
+    return Target("file-transfer", str(transfer.pk), f"SFTP server of {transfer.enterprise.name}"[:200])
 
 
 def locked_transfer(transfer: FileTransfer) -> FileTransfer:

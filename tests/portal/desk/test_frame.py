@@ -211,12 +211,12 @@ NAVIGATION = {
     Role.COMPLIANCE_OFFICER: SEEN_BY_ALL
     | EVIDENCE
     | PEOPLE
-    | {"API clients", "Bulk jobs", "Exports", "Marketing Cloud", "Retention", "Users and roles"},
+    | {"API clients", "Bulk jobs", "Exports", "Marketing Cloud", "Retention", "SFTP", "Users and roles"},
     Role.AUDITOR: SEEN_BY_ALL
     | EVIDENCE
     | PEOPLE
-    | {"API clients", "Bulk jobs", "Exports", "Marketing Cloud", "Retention", "Users and roles"},
-    Role.INTEGRATION_ADMIN: SEEN_BY_ALL | EVIDENCE | {"API clients", "Marketing Cloud"},
+    | {"API clients", "Bulk jobs", "Exports", "Marketing Cloud", "Retention", "SFTP", "Users and roles"},
+    Role.INTEGRATION_ADMIN: SEEN_BY_ALL | EVIDENCE | {"API clients", "Marketing Cloud", "SFTP"},
     Role.DATA_ENGINEER: SEEN_BY_ALL | {"Bulk jobs"},
     Role.ADMINISTRATOR: SEEN_BY_ALL | {"Event trail", "Retention", "Users and roles"},
 }

@@ -9,7 +9,7 @@ import tokens.crypto.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tokens", "0020_core_orgs"),
+        ("tokens", "0021_worked_cloud_events"),
     ]
 
     operations = [

@@ -47,8 +47,8 @@ CALLBACK_CHANGES = "callback_id, signature_key, verification_key, verified_at"
 WRITE_BACK_CHANGES = "state, tries, next_try_at, epoch, lease_until, trouble, done_at"
 # Whom an erasure is about, who asked and what the ledger has of it stay as they are; the owner notes `recorded_at`.
 ERASURE_CHANGES = (
-    "state, deleted_at, destroyed_at, done_at, left_to_customer, destroyed, verified, lives_until, swept_to,"
-    " replayed_at, tries, next_try_at, epoch, lease_until, trouble"
+    "state, deleted_at, destroyed_at, verify_from, done_at, left_to_customer, destroyed, verified, lives_until,"
+    " swept_to, replayed_at, tries, next_try_at, epoch, lease_until, trouble"
 )
 DELETE_CHANGES = "state, operation, proof, begun_at, deleted_at, evidence, said_by_id, said_by_name"
 HOLD_CHANGES = "released_at, released_by_id, released_by_name, released_with"

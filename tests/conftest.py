@@ -31,6 +31,7 @@ KEPT_TOGETHER = {
     "tests/tokens/api/test_schemathesis.py",
     "tests/tokens/api/test_sockets.py",
     "tests/tokens/erasure/test_erasing.py",
+    "tests/tokens/erasure/test_taken_over.py",
 }
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.trail import SYSTEM
 from audit.vocabulary import Action
 from tokens.connections.client import client_of, cloud, of_account
-from tokens.erasure import asking
+from tokens.erasure import asking, work
 from tokens.erasure.scope import Scope
 from tokens.errors import NoConnection
 from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
@@ -41,10 +41,13 @@ def go_on(erasure: Erasure, scope: Scope) -> None:
 
 
 def finish(erasure: Erasure) -> None:
-    """Every unit is done: the ledger must have it next. In a transaction of its own."""
+    """Every unit is done: the ledger must have it next. In a transaction of its own. Raises TakenOver."""
     with transaction.atomic():
-        locked = Erasure.objects.select_for_update(of=("self",)).select_related("mapping").get(pk=erasure.pk)
-        if locked.state != Erasure.State.BLOCKED or locked.deletes.exclude(state=State.DELETED).exists():
+        rows = Erasure.objects.select_for_update(of=("self",)).select_related("mapping")
+        locked = rows.get(pk=erasure.pk)
+        if locked.epoch != erasure.epoch or locked.state != Erasure.State.BLOCKED:
+            raise work.TakenOver
+        if locked.deletes.exclude(state=State.DELETED).exists():
             return
         locked.state, locked.deleted_at = Erasure.State.DELETED, timezone.now()
         locked.save(update_fields=["state", "deleted_at"])

@@ -17,7 +17,7 @@ from django.utils import timezone
 from audit.trail import SYSTEM
 from audit.vocabulary import Action
 from tokens.crypto.keyset import DataKey, Purpose
-from tokens.erasure import asking, held
+from tokens.erasure import asking, held, work
 from tokens.erasure import scope as scopes
 from tokens.erasure.scope import Scope
 from tokens.exports import requests as exports
@@ -96,7 +96,10 @@ BULK_ROWS: Final = "rows in files of bulk jobs"
 
 @transaction.atomic
 def destroy(erasure: Erasure) -> dict[str, int]:
-    """Destroy everything but the rows of bulk files; how much of what. Raises CannotBeDone when a hold keeps it."""
+    """Destroy everything but the rows of bulk files; how much of what.
+
+    Raises CannotBeDone when a hold keeps it, and TakenOver.
+    """
     scope = scopes.of_erasure(erasure, lock=True)
     held.refuse_if_held(scope)
     counts = everything(scope)
@@ -106,7 +109,8 @@ def destroy(erasure: Erasure) -> dict[str, int]:
     erasure.state, erasure.destroyed_at = Erasure.State.DESTROYED, timezone.now()
     erasure.lives_until = lives_until(scope, erasure.destroyed_at)
     erasure.swept_to = 0
-    erasure.save(update_fields=["state", "destroyed", "destroyed_at", "lives_until", "swept_to"])
+    fields = ("state", "destroyed", "destroyed_at", "lives_until", "swept_to")
+    work.note(erasure, *fields, was=Erasure.State.DELETED)
     asking.record(Action.ERASURE_DESTROYED, erasure, SYSTEM, destroyed=erasure.destroyed)
     return counts
 
@@ -114,6 +118,14 @@ def destroy(erasure: Erasure) -> dict[str, int]:
 def everything(scope: Scope) -> dict[str, int]:
     """Each store, in the caller's transaction."""
     return {name: store(scope) for name, store in STORES.items()}
+
+
+def moment() -> datetime.datetime:
+    """By the database's clock. Whoever begins after one that is taken once it is destroyed sees that it is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime.datetime = cursor.fetchone()[0]
+    return found
 
 
 def others_may_still_write(since: datetime.datetime) -> bool:

@@ -198,7 +198,8 @@ def _erasure_of(enterprise: Enterprise, record: Record, found: Scope) -> Erasure
     )
     erasure.state, erasure.destroyed_at, erasure.replayed_at = Erasure.State.DESTROYED, moment, moment
     erasure.lives_until = destroying.lives_until(found, moment)
-    erasure.save(update_fields=["state", "destroyed_at", "replayed_at", "lives_until"])
+    erasure.verify_from = None
+    erasure.save(update_fields=["state", "destroyed_at", "verify_from", "replayed_at", "lives_until"])
     for mid, proof in record["units"].items():
         said = {"state": ContactDelete.State.DELETED, "proof": proof, "deleted_at": erasure.blocked_at}
         ContactDelete.objects.update_or_create(

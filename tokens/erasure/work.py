@@ -31,6 +31,10 @@ RETURNING id, epoch, tries
 """
 
 
+class TakenOver(Exception):
+    """The lease ran out and somebody else claimed the erasure: what this worker still does must not count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to move an erasure on, until somebody claims it anew."""
@@ -72,6 +76,16 @@ def hasten(erasure_id: uuid.UUID) -> bool:
     """What it waited for has come; whether it still waits for anything."""
     waiting = Erasure.objects.filter(pk=erasure_id).exclude(state=Erasure.State.DONE)
     return bool(waiting.update(next_try_at=timezone.now(), tries=0))
+
+
+def note(erasure: Erasure, *fields: str, was: Erasure.State | None = None) -> None:
+    """Save fields of an erasure as it was claimed, from the state `was` (the one that it has).
+
+    The last statement of a step's transaction: whoever was taken over changes nothing. Raises TakenOver.
+    """
+    mine = Erasure.objects.filter(pk=erasure.pk, epoch=erasure.epoch, state=was or erasure.state)
+    if not mine.update(**{name: getattr(erasure, name) for name in fields}):
+        raise TakenOver
 
 
 def _give_back(claimed: Claim, **changes: object) -> None:

@@ -12,14 +12,11 @@ from django.utils import timezone
 from audit.approvals.errors import CannotBeDone
 from audit.trail import SYSTEM
 from audit.vocabulary import Action
-from tokens.crypto.errors import CryptoError
 from tokens.erasure import asking, bulk_files, deletes, destroying, held, work
 from tokens.erasure import scope as scopes
 from tokens.erasure.deletes import NotYet
 from tokens.erasure.scope import Scope
-from tokens.erasure.work import Claim
-from tokens.errors import BadConnection, VaultError
-from tokens.marketing_cloud import MarketingCloudError
+from tokens.erasure.work import Claim, TakenOver
 from tokens.marketing_cloud.errors import TooManyCalls
 from tokens.models import Erasure
 
@@ -40,11 +37,12 @@ def work_for(*, seconds: float) -> bool:
 
 
 def carry_out(claimed: Claim) -> None:
-    """Try one step, and note what came of it."""
-    erasure = Erasure.objects.select_related("enterprise", "mapping").get(pk=claimed.erasure_id)
+    """Try one step, and note what came of it: whatever goes wrong with one erasure holds up no other."""
     try:
-        STEPS[State(erasure.state)](erasure)
+        _try(claimed)
         work.go_on(claimed)
+    except TakenOver:
+        _log.warning("erasure.taken_over", erasure=str(claimed.erasure_id), tries=claimed.tries)
     except NotYet as why:
         code, seconds = why.args
         work.wait(claimed, code, seconds=seconds)
@@ -52,10 +50,19 @@ def carry_out(claimed: Claim) -> None:
         work.wait(claimed, type(error).__name__, seconds=error.retry_after)
     except CannotBeDone:
         work.wait(claimed, "held")
-    except (MarketingCloudError, BadConnection, CryptoError, VaultError) as error:
+    except Exception as error:  # noqa: BLE001 - what is not noted would be tried unseen for ever
         code = type(error).__name__
-        _log.warning("erasure.failed", erasure=str(erasure.pk), tries=claimed.tries, code=code)
+        _log.warning("erasure.failed", erasure=str(claimed.erasure_id), tries=claimed.tries, code=code)
         work.wait(claimed, code)
+
+
+def _try(claimed: Claim) -> None:
+    found = Erasure.objects.select_related("enterprise", "mapping")
+    erasure = found.filter(pk=claimed.erasure_id, epoch=claimed.epoch).first()
+    if erasure is None:
+        raise TakenOver
+    if erasure.state in STEPS:  # a claim of one that is done has nothing to do
+        STEPS[State(erasure.state)](erasure)
 
 
 # -- steps: each returns when its state is done, and raises when it has to wait --------------------------------
@@ -81,8 +88,10 @@ def _destroy(erasure: Erasure) -> None:
 
 def _verify(erasure: Erasure) -> None:
     """Once nobody can still write what they read before, everything is searched again; what is found goes too."""
-    assert erasure.destroyed_at is not None
-    if destroying.others_may_still_write(erasure.destroyed_at):
+    if erasure.verify_from is None:
+        erasure.verify_from = destroying.moment()
+        work.note(erasure, "verify_from")
+    if destroying.others_may_still_write(erasure.verify_from):
         raise NotYet("older_transactions", SOON)
     scope = scopes.of_erasure(erasure)
     _sweep_files(erasure, scope, "verified")
@@ -101,13 +110,13 @@ def _verify(erasure: Erasure) -> None:
 def _destroyed_more(erasure: Erasure, again: dict[str, int]) -> None:
     """Somebody wrote it while it was destroyed: it is gone as well, and searched for once more."""
     erasure.destroyed = {name: count + erasure.destroyed.get(name, 0) for name, count in again.items()}
-    erasure.destroyed_at, erasure.verified = timezone.now(), {}
-    erasure.save(update_fields=["destroyed", "destroyed_at", "verified"])
+    erasure.destroyed_at, erasure.verify_from, erasure.verified = timezone.now(), None, {}
+    work.note(erasure, "destroyed", "destroyed_at", "verify_from", "verified")
 
 
 def _done(erasure: Erasure, again: dict[str, int]) -> None:
     erasure.state, erasure.done_at, erasure.verified = State.DONE, timezone.now(), again
-    erasure.save(update_fields=["state", "done_at", "verified", "lives_until"])
+    work.note(erasure, "state", "done_at", "verified", "lives_until", was=State.DESTROYED)
     asking.record(
         Action.ERASURE_VERIFIED, erasure, SYSTEM, found_again=again, lives_until=erasure.lives_until
     )
@@ -119,7 +128,7 @@ def _sweep_files(erasure: Erasure, scope: Scope, counts: str) -> None:
     told: dict[str, int] = getattr(erasure, counts)
     told[destroying.BULK_ROWS] = told.get(destroying.BULK_ROWS, 0) + swept.rows
     erasure.swept_to = swept.chunk
-    erasure.save(update_fields=[counts, "swept_to"])
+    work.note(erasure, counts, "swept_to")
     if swept.chunk:
         raise NotYet("files", MOMENT)
 

@@ -39,6 +39,9 @@ class Erasure(models.Model):
     deleted_at = models.DateTimeField(null=True)
     recorded_at = models.DateTimeField(null=True, help_text="When the erasure ledger had it on disk.")
     destroyed_at = models.DateTimeField(null=True)
+    verify_from = models.DateTimeField(
+        null=True, help_text="By the database's clock: who began before may still write what they read."
+    )
     done_at = models.DateTimeField(null=True)
     # Data extensions that Marketing Cloud does not clean: [[key, name], …]; NULL while nobody could be asked.
     left_to_customer = models.JSONField(null=True)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tokens", "0020_core_orgs"),
+        ("tokens", "0022_file_transfers"),
     ]
 
     operations = [

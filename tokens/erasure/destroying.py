@@ -21,7 +21,16 @@ from tokens.erasure import asking, held, work
 from tokens.erasure import scope as scopes
 from tokens.erasure.scope import Scope
 from tokens.exports import requests as exports
-from tokens.models import AttributeSet, Contact, Erasure, Export, ExportSlice, OptOutChunk, QueueExtract
+from tokens.models import (
+    AttributeSet,
+    Contact,
+    Erasure,
+    Export,
+    ExportSlice,
+    OptOutChunk,
+    QueueBadLine,
+    QueueExtract,
+)
 from tokens.models.mappings import State
 from tokens.no_token_queue import erasing as queue
 from tokens.vault import find
@@ -143,6 +152,7 @@ def lives_until(scope: Scope, destroyed_at: datetime.datetime) -> dict[str, Any]
         "residue": residue.isoformat() if residue else "",
         "backups": backups.isoformat(),
         "files": waiting_files(scope),
+        "lines": unread_lines(scope),
     }
 
 
@@ -151,6 +161,11 @@ def waiting_files(scope: Scope) -> int:
     extracts = QueueExtract.objects.filter(enterprise=scope.enterprise, content__isnull=False)
     chunks = OptOutChunk.objects.filter(enterprise=scope.enterprise, source__isnull=False)
     return extracts.count() + chunks.values("file").distinct().count()
+
+
+def unread_lines(scope: Scope) -> int:
+    """Lines of the queue that could not be read and are kept sealed."""
+    return QueueBadLine.objects.filter(enterprise=scope.enterprise, content__isnull=False).count()
 
 
 def _newest_residue(scope: Scope) -> datetime.date | None:

@@ -101,7 +101,10 @@ def _verify(erasure: Erasure) -> None:
         if any(again.values()):
             _destroyed_more(erasure, again)
         else:
-            erasure.lives_until |= {"files": destroying.waiting_files(scope)}
+            erasure.lives_until |= {
+                "files": destroying.waiting_files(scope),
+                "lines": destroying.unread_lines(scope),
+            }
             _done(erasure, again)
     if erasure.state != State.DONE:
         raise NotYet("found_more", SOON)

@@ -13,8 +13,17 @@ from tokens.erasure import bulk_files, destroying
 from tokens.erasure import scope as scopes
 from tokens.erasure.scope import Scope
 from tokens.exports import requests, worker
-from tokens.models import BulkChunk, BulkJob, Enterprise, Export, ExportSlice, Mapping, QueueMessage
-from tokens.no_token_queue import extracts
+from tokens.models import (
+    BulkChunk,
+    BulkJob,
+    Enterprise,
+    Export,
+    ExportSlice,
+    Mapping,
+    QueueBadLine,
+    QueueMessage,
+)
+from tokens.no_token_queue import deciding, extracts
 
 pytestmark = pytest.mark.django_db
 CELLS = ("Ana", "Rome", "Calls herself Annie", "ana@mail.example", "ANA@mail.example", "13175550101")
@@ -129,3 +138,20 @@ def test_what_they_wrote_to_the_queue_goes(acme: Enterprise) -> None:
         acme, [csv_of(("1", "1", "x", ""))], name="q.csv", extracted_at=timezone.now(), actor=SYSTEM
     )
     assert destroying.lives_until(scope, timezone.now())["files"] == 1  # who is in it, nobody can tell
+
+
+def test_of_lines_that_could_not_be_read_a_settled_one_with_their_number_goes(acme: Enterprise) -> None:
+    mapping = Mapping.objects.get(token=cast.a_person(acme, "13175550101", "SUB-ANA"))
+    scope = scopes.of_contacts(mapping, [mapping.links.get().contact_id])
+    imported(
+        acme,
+        csv_of(("+1 (317) 555-0101", "1", "hi", "soon", "more"), ("13175550102", "1", "hi", "soon", "more")),
+    )
+    hers, other = QueueBadLine.objects.order_by("line")
+    assert destroying.queue_messages(scope) == 0  # it may be an opt-out that nobody has heard
+    assert destroying.lives_until(scope, timezone.now())["lines"] == 2
+    for line in (hers, other):
+        deciding.settle(line.pk, how="Asked the shop.", actor=SYSTEM)
+    assert [destroying.queue_messages(scope) for _ in range(2)] == [1, 0]
+    assert list(QueueBadLine.objects.filter(content__isnull=False)) == [other]
+    assert destroying.lives_until(scope, timezone.now())["lines"] == 1

@@ -83,7 +83,13 @@ def _carry_out(parameters: dict[str, Any], actor: Actor) -> Mapping:
 
 
 def _contacts(erasure: Erasure) -> list[Contact]:
-    return list(Contact.objects.filter(pk__in=erasure.contacts, erased_at__isnull=False).order_by("pk"))
+    """Those that no later erasure is about: theirs is another consent, and they may be under way."""
+    later = Erasure.objects.filter(
+        enterprise=erasure.enterprise_id, pk__gt=erasure.pk, contacts__overlap=erasure.contacts
+    )
+    taken = {contact for contacts in later.values_list("contacts", flat=True) for contact in contacts}
+    free = set(erasure.contacts) - taken
+    return list(Contact.objects.filter(pk__in=free, erased_at__isnull=False).order_by("pk"))
 
 
 def _found(parameters: dict[str, Any]) -> tuple[Erasure, Mapping]:

@@ -17,6 +17,7 @@ from tokens.erasure.scope import Scope
 from tokens.errors import NoConnection
 from tokens.marketing_cloud import MarketingCloud, MarketingCloudError, Patience
 from tokens.marketing_cloud.contacts import DeleteState
+from tokens.marketing_cloud.errors import CallRefused, NotThere
 from tokens.models import BusinessUnit, ContactDelete, Erasure, LedgerLine
 
 # What fails is tried again from the row, where a killed worker loses nothing.
@@ -57,14 +58,22 @@ def finish(erasure: Erasure) -> None:
 
 
 def _begin(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None:
-    busy = ContactDelete.objects.filter(enterprise=one.enterprise_id, state=State.RUNNING).exclude(pk=one.pk)
-    if busy.exists():
+    begun = ContactDelete.objects.filter(enterprise=one.enterprise_id, state=State.RUNNING).exclude(pk=one.pk)
+    if any(_runs(client, other.operation) for other in begun):
         raise NotYet("another_delete_runs", POLL_AFTER)
     operation = client.contacts.delete(keys)
     ContactDelete.objects.filter(pk=one.pk, state=State.PENDING).update(
         state=State.RUNNING, operation=operation[:64], begun_at=timezone.now()
     )
     one.operation = operation[:64]
+
+
+def _runs(client: MarketingCloud, operation: str) -> bool:
+    """Whether a delete runs that was begun: its erasure may be held since, or wait for days to be read back."""
+    try:
+        return client.contacts.delete_state(operation) == DeleteState.RUNNING
+    except (CallRefused, NotThere):
+        return False  # unknown there by now; while one runs, Marketing Cloud refuses ours itself
 
 
 def _follow(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None:

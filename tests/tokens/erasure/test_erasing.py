@@ -209,11 +209,17 @@ def test_one_delete_runs_at_a_time_and_one_that_proves_nothing_is_not_done(
 ) -> None:
     ben = known(acme, simulator, "ben@mail.example", "SUB-BEN")
     first, second = approved(ana), approved(ben)
+    monkeypatch.setattr(simulated_contacts, "_carry_out", lambda *_: None)  # it takes its time
     worked_until(first, lambda one: one.trouble == "delete_runs")
     assert worked_until(second, lambda one: one.trouble).trouble == "another_delete_runs"
+    hold = held(acme, ana)
+    assert worked_until(first, lambda one: one.trouble == "held")
     monkeypatch.setattr(
         simulated_contacts, "_carry_out", lambda _, operation: operation.update(status="Completed")
     )
+    # Over there it is over: neither a hold on somebody else nor what is read back late holds up the next one.
+    assert worked_until(second, lambda one: one.trouble == "still_there")
+    release(hold)
     assert worked_until(first, lambda one: one.trouble == "still_there").state == State.BLOCKED
     simulator.world.subscribers.clear()
     assert worked_until(first, is_done)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from tokens.consent import again
 from tokens.erasure import asking, bulk_files, destroying, scope
 from tokens.erasure.ledger import Record
 from tokens.erasure.scope import Scope
+from tokens.formats.kinds import Kind as FormatKind
 from tokens.models import (
     ConsentEvent,
     Contact,
@@ -48,19 +49,33 @@ class Replayed:
     destroyed: dict[str, int] = field(default_factory=dict)
     renewals: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)  # EIDs of enterprises that this database does not have
+    failed: list[str] = field(default_factory=list)  # ids of records that make no sense
 
 
 def missing(records: Iterable[Record]) -> list[Record]:
     """The records that this database does not know of, or has not carried out. Opt-ins are not looked for."""
-    asked = [record for record in records if record["kind"] != Kind.OPT_IN]
-    there = _there(asked)
-    return [record for record in asked if record["id"] not in there]
+    found: list[Record] = []
+    for batch in _batches(record for record in records if is_whole(record) and record["kind"] != Kind.OPT_IN):
+        there = _there(batch)
+        found += [record for record in batch if record["id"] not in there]
+    return found
+
+
+def is_whole(record: Record) -> bool:
+    """Whether a record says what it is and of whom, so that it can be looked for."""
+    try:
+        uuid.UUID(record["id"])
+        return isinstance(record["eid"], str) and record["kind"] in Kind.values
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return False
 
 
 def replay(records: Iterable[Record], *, actor: Actor) -> Replayed:
     """Do again what the records say, each in a transaction of its own."""
     done, enterprises = Replayed(), {one.eid: one for one in Enterprise.objects.all()}
-    for batch in _batches(records):
+    for asked in _batches(records):
+        batch = [record for record in asked if is_whole(record)]
+        done.failed += [str(record.get("id", "?"))[:64] for record in asked if not is_whole(record)]
         there = _there(batch)
         for record in batch:
             enterprise = enterprises.get(record["eid"])
@@ -70,8 +85,16 @@ def replay(records: Iterable[Record], *, actor: Actor) -> Replayed:
                 done.known += 1
             else:
                 there.add(record["id"])
-                _again(done, enterprise, record, actor)
+                _try_again(done, enterprise, record, actor)
     return done
+
+
+def _try_again(done: Replayed, enterprise: Enterprise, record: Record, actor: Actor) -> None:
+    """One record that makes no sense does not keep those after it from being replayed."""
+    try:
+        _again(done, enterprise, record, actor)
+    except (KeyError, ValueError, TypeError, AttributeError, DataError, IntegrityError):
+        done.failed.append(record["id"])
 
 
 def _again(done: Replayed, enterprise: Enterprise, record: Record, actor: Actor) -> None:
@@ -184,7 +207,7 @@ def _erasure_of(enterprise: Enterprise, record: Record, found: Scope) -> Erasure
         pk=uuid.UUID(record["id"]),
         defaults={
             "enterprise": enterprise,
-            "mapping": _origin(found, record),
+            "mapping": _origin(enterprise, found, record),
             "case": record["case"],
             "requested_by_id": record["requested_by_id"],
             "requested_by_name": record["requested_by_name"],
@@ -208,10 +231,17 @@ def _erasure_of(enterprise: Enterprise, record: Record, found: Scope) -> Erasure
     return erasure
 
 
-def _origin(found: Scope, record: Record) -> Mapping:
+def _origin(enterprise: Enterprise, found: Scope, record: Record) -> Mapping:
     """The mapping from whose page it was asked; a shared one may be gone, then another of theirs."""
+    asked = Mapping.objects.filter(enterprise=enterprise, token=record["token"]).first()
     known: Sequence[Mapping] = [*found.mappings, *found.shared]
-    return next((one for one in known if one.token == record["token"]), known[0])
+    if asked is not None or known:
+        return asked or known[0]
+    # They held nothing but what others held too, and this database has none of it: no token is drawn again.
+    kind = FormatKind.EMAIL if "@" in record["token"] else FormatKind.MOBILE
+    return Mapping.objects.create(
+        enterprise=enterprise, kind=kind, token=record["token"], state=State.SUPERSEDED
+    )
 
 
 # -- opt-outs ---------------------------------------------------------------------------------------------------

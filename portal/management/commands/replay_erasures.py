@@ -41,19 +41,25 @@ class Command(PortalCommand):
             raise CommandError(str(error), returncode=FIX_THE_DATA) from None
         damage = "".join(lost)
         self.stdout.write(json.dumps(asdict(done) | {"damage": damage}) if options["json"] else _words(done))
+        if done.failed:
+            said = f"{len(done.failed)} records make no sense: {', '.join(done.failed[:10])}."
+            damage = f"{damage} {said}".strip()
         if damage:
             raise CommandError(f"{damage} What could be read was replayed.", returncode=FIX_THE_DATA)
         if done.renewals or done.strangers:
             raise SystemExit(FINISHED_WITH_REJECTS)
 
     def _say_what_is_missing(self) -> None:
+        lost: list[str] = []
         try:
-            found = replay.missing(erasure_ledger.ledger().read())
+            found = replay.missing(_whole(erasure_ledger.ledger().read(), lost))
         except LedgerError as error:
             raise CommandError(str(error), returncode=FIX_THE_DATA) from None
         for record in found:
             self.stdout.write(f"{record['kind']} {record['id']} of enterprise {record['eid']}")
         self.stdout.write(f"{len(found)} records of the ledger are missing in this database.")
+        if lost:
+            raise CommandError("".join(lost), returncode=FIX_THE_DATA)
 
 
 def _whole(records: Any, lost: list[str]) -> Any:

@@ -17,7 +17,15 @@ from audit.vocabulary import Action, ApprovedAct
 from tokens.erasure import held, scope
 from tokens.erasure.scope import Scope
 from tokens.formats.kinds import Kind
-from tokens.models import AttributeSet, BusinessUnit, ContactDelete, ContactMapping, Erasure, Mapping
+from tokens.models import (
+    AttributeSet,
+    BusinessUnit,
+    ContactDelete,
+    ContactMapping,
+    Erasure,
+    LedgerLine,
+    Mapping,
+)
 from tokens.models.mappings import State
 
 STAYS: Final = (
@@ -105,6 +113,8 @@ def _carry_out(parameters: dict[str, Any], actor: Actor) -> Erasure:
     ContactDelete.objects.bulk_create(
         ContactDelete(enterprise=found.enterprise, erasure=erasure, mid=mid) for mid in _units(found)
     )
+    # From now on the ledger must know of it: deletes may take two weeks, and a backup is restored meanwhile.
+    LedgerLine.objects.create(kind=LedgerLine.Kind.ERASURE, subject=erasure.pk)
     record(Action.ERASURE_BEGUN, erasure, actor, keys=len(found.contacts), mappings=len(found.mappings))
     return erasure
 

@@ -1,6 +1,7 @@
 """Copies what was committed to the erasure ledger: a job of maintenance, which alone writes there.
 
-Consent events and erasures leave a line in a table, in their own transaction. Lines are deleted when the ledger has
+Consent events and erasures leave a line in a table, in their own transaction; erasures when they are approved, and once
+more when their deletes are over. Lines are deleted when the ledger has
 them on disk; so nothing is skipped because it was committed late, and what waits can be counted. A crash between the
 two writes a record twice, which changes nothing.
 """
@@ -52,9 +53,12 @@ def _copy_some(ledger: Ledger, using: str) -> int:
         lines = list(LedgerLine.objects.using(using).order_by("pk")[:AT_ONCE])
         if not lines:
             return 0
-        ledger.append(records_of(lines, using))
+        records = records_of(lines, using)
+        ledger.append(records)
         LedgerLine.objects.using(using).filter(pk__in=[one.pk for one in lines]).delete()
-        erasures = Erasure.objects.using(using).filter(pk__in=_subjects(lines, {Kind.ERASURE}))
+        # By what the record says: one whose deletes ended since is written once more, and only then destroyed.
+        over = [one["id"] for one in records if one["kind"] == Kind.ERASURE and one["deletes_are_over"]]
+        erasures = Erasure.objects.using(using).filter(pk__in=over)
         erasures.update(recorded_at=timezone.now(), next_try_at=timezone.now())
     return len(lines)
 
@@ -104,6 +108,7 @@ def _of_erasure(erasure: Erasure, using: str) -> Record:
         "requested_by_name": erasure.requested_by_name,
         "approval": str(erasure.approval) if erasure.approval else None,
         "blocked_at": erasure.blocked_at.isoformat(),
+        "deletes_are_over": erasure.deleted_at is not None,
         "token": erasure.mapping.token,
         "keys": [one.subscriber_key for one in contacts],
         "units": dict(erasure.deletes.order_by("pk").values_list("mid", "proof")),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 VERSION = 1
+# Closes what a crash or a full disk cut short. What it closes was never confirmed, and stands whole further down.
+CUT = b" <- cut short\n"
 Record = dict[str, Any]
 
 
@@ -34,7 +36,7 @@ class Ledger(Protocol):
 
 
 class FileLedger:
-    """A file that only grows. A line that a crash cut short is closed by the next append, and known as such."""
+    """A file that only grows. A line that was cut short is closed by the next append, and marked: it is no damage."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +49,7 @@ class FileLedger:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             with os.fdopen(os.open(self.path, flags, 0o600), "r+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                _write(file.fileno(), (b"\n" if _is_cut(file) else b"") + text.encode())
+                _write(file.fileno(), (CUT if _is_cut(file) else b"") + text.encode())
                 os.fsync(file.fileno())
             if is_new:
                 _sync_folder(self.path.parent)
@@ -63,7 +65,7 @@ class FileLedger:
                     record = _read(line)
                     if record is not None:
                         yield record
-                    elif line.endswith("\n"):
+                    elif line.endswith("\n") and not line.endswith(CUT.decode()):
                         damaged += line.strip() != ""
         except FileNotFoundError:
             return
@@ -71,6 +73,20 @@ class FileLedger:
             raise LedgerError(f"The erasure ledger at {self.path} can't be read: {error.strerror}.") from None
         if damaged:
             raise LedgerDamaged(f"{damaged} lines of the erasure ledger at {self.path} can't be read.")
+
+    def cut_lines(self) -> list[int]:
+        """The numbers of the lines that were cut short and closed: skipped, since each was written again."""
+        try:
+            with self.path.open("rb") as file:
+                return [
+                    number
+                    for number, line in enumerate(file, 1)
+                    if line.endswith(CUT) and _read(line.decode(errors="replace")) is None
+                ]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LedgerError(f"The erasure ledger at {self.path} can't be read: {error.strerror}.") from None
 
     def newest(self, size: int = 1_000_000) -> list[Record]:
         """The records among the last `size` bytes: enough to tell whether a database is older than the ledger."""
@@ -86,6 +102,11 @@ class FileLedger:
 
 
 def _read(line: str) -> Record | None:
+    mark = CUT.decode().strip()
+    while (line := line.strip()).endswith(
+        mark
+    ):  # all but its end may be there, and the mark was cut short too
+        line = line.removesuffix(mark)
     try:
         record = json.loads(line)
     except ValueError:

@@ -1,7 +1,9 @@
 """Tells a restored older database what the erasure ledger knows: people erased since, and opt-outs recorded since.
 
-Everything is done again that is not there, and what is there is left as it is: replayed twice, it is as once. Renewed
-consent is not replayed, since its approval went with the newer database: who was blocked stays blocked, and is named.
+Everything is done again that is not there, and what is there is left as it is: replayed twice, it is as once. An
+erasure is brought as far as the ledger saw it: blocked, with its deletes to run, or destroyed if they were over.
+Renewed consent is not replayed, since its approval went with the newer database: who was blocked stays blocked, and is
+named.
 """
 
 import datetime
@@ -44,6 +46,7 @@ class Replayed:
     """What came of it. `renewals` are opt-ins that this database does not know: two people record them anew."""
 
     erasures: int = 0
+    begun: int = 0  # erasures that are blocked again, whose deletes run now
     opt_outs: int = 0
     known: int = 0
     destroyed: dict[str, int] = field(default_factory=dict)
@@ -57,7 +60,7 @@ def missing(records: Iterable[Record]) -> list[Record]:
     found: list[Record] = []
     for batch in _batches(record for record in records if is_whole(record) and record["kind"] != Kind.OPT_IN):
         there = _there(batch)
-        found += [record for record in batch if record["id"] not in there]
+        found += [record for record in batch if _key(record) not in there]
     return found
 
 
@@ -81,10 +84,10 @@ def replay(records: Iterable[Record], *, actor: Actor) -> Replayed:
             enterprise = enterprises.get(record["eid"])
             if enterprise is None:
                 done.strangers += [record["eid"]] if record["eid"] not in done.strangers else []
-            elif record["id"] in there:
+            elif _key(record) in there:
                 done.known += 1
             else:
-                there.add(record["id"])
+                there.add(_key(record))
                 _try_again(done, enterprise, record, actor)
     return done
 
@@ -98,7 +101,10 @@ def _try_again(done: Replayed, enterprise: Enterprise, record: Record, actor: Ac
 
 
 def _again(done: Replayed, enterprise: Enterprise, record: Record, actor: Actor) -> None:
-    if record["kind"] == Kind.ERASURE:
+    if record["kind"] == Kind.ERASURE and not _is_over(record):
+        block_again(enterprise, record, actor=actor)
+        done.begun += 1
+    elif record["kind"] == Kind.ERASURE:
         for name, count in erase_again(enterprise, record, actor=actor).items():
             done.destroyed[name] = done.destroyed.get(name, 0) + count
         done.erasures += 1
@@ -109,11 +115,24 @@ def _again(done: Replayed, enterprise: Enterprise, record: Record, actor: Actor)
 
 
 def _there(records: Collection[Record]) -> set[str]:
-    """The ids of those that this database knows, and of erasures that it carried out."""
+    """The keys of those that this database knows; of an erasure it knows what it began, and what it carried out."""
     ids = [uuid.UUID(record["id"]) for record in records]
     events = ConsentEvent.objects.filter(pk__in=ids).values_list("pk", flat=True)
-    erasures = Erasure.objects.filter(pk__in=ids, destroyed_at__isnull=False).values_list("pk", flat=True)
-    return {str(one) for one in (*events, *erasures)}
+    begun = Erasure.objects.filter(pk__in=ids)
+    erasures = begun.filter(destroyed_at__isnull=False).values_list("pk", flat=True)
+    known = {str(one) for one in (*events, *erasures)}
+    return known | {f"{one} begun" for one in begun.values_list("pk", flat=True)}
+
+
+def _key(record: Record) -> str:
+    """What is done once: an erasure's beginning, its end, an opt-out."""
+    is_begun = record["kind"] == Kind.ERASURE and not _is_over(record)
+    return f"{record['id']} begun" if is_begun else str(record["id"])
+
+
+def _is_over(record: Record) -> bool:
+    """Whether an erasure's deletes had ended; lines of earlier versions were written then only."""
+    return bool(record.get("deletes_are_over", True))
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -123,6 +142,24 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 # -- erasures ---------------------------------------------------------------------------------------------------
+@transaction.atomic
+def block_again(enterprise: Enterprise, record: Record, *, actor: Actor) -> None:
+    """Begin an erasure again whose deletes were not over: nothing is destroyed before they are.
+
+    Marketing Cloud may send to the person until then, and a STOP must find them here. Workers do the rest, as they do
+    for one that was approved now; a hold that is in force here makes it wait, as it does there.
+    """
+    found = _scope_of(enterprise, record)
+    scope.block(found)
+    erasure = _row(enterprise, record, found)
+    Erasure.objects.filter(pk=erasure.pk).update(replayed_at=timezone.now())
+    ContactDelete.objects.bulk_create(
+        (ContactDelete(enterprise=enterprise, erasure=erasure, mid=mid) for mid in record["units"]),
+        ignore_conflicts=True,
+    )
+    asking.record(Action.ERASURE_REPLAYED, erasure, actor, destroyed={})
+
+
 def erase_again(enterprise: Enterprise, record: Record, *, actor: Actor) -> dict[str, int]:
     """Erase again whom a record names, with a tombstone for what this database never had; how much of what.
 
@@ -202,7 +239,25 @@ def _hold(enterprise: Enterprise, contacts: list[Contact], mappings: list[list[M
 
 def _erasure_of(enterprise: Enterprise, record: Record, found: Scope) -> Erasure:
     """Its row, in the state in which everything is destroyed and the worker has yet to look again."""
-    moment = timezone.now()
+    moment, erasure = timezone.now(), _row(enterprise, record, found, recorded_at=timezone.now())
+    erasure.state, erasure.destroyed_at, erasure.replayed_at = Erasure.State.DESTROYED, moment, moment
+    erasure.lives_until = destroying.lives_until(found, moment)
+    erasure.verify_from, erasure.lease_until, erasure.epoch = None, None, erasure.epoch + 1
+    erasure.save(
+        update_fields=[
+            "state", "destroyed_at", "verify_from", "replayed_at", "lives_until", "lease_until", "epoch",
+        ]
+    )  # fmt: skip
+    for mid, proof in record["units"].items():
+        said = {"state": ContactDelete.State.DELETED, "proof": proof, "deleted_at": erasure.blocked_at}
+        ContactDelete.objects.update_or_create(
+            erasure=erasure, mid=mid, defaults=said, create_defaults=said | {"enterprise": enterprise}
+        )
+    return erasure
+
+
+def _row(enterprise: Enterprise, record: Record, found: Scope, **more: Any) -> Erasure:
+    """The erasure as it was approved, unless this database has it."""
     erasure, _ = Erasure.objects.get_or_create(
         pk=uuid.UUID(record["id"]),
         defaults={
@@ -215,19 +270,10 @@ def _erasure_of(enterprise: Enterprise, record: Record, found: Scope) -> Erasure
             "contacts": found.contact_ids,
             "mappings": found.mapping_ids,
             "shared": [one.pk for one in found.shared],
-            "recorded_at": moment,
             "blocked_at": datetime.datetime.fromisoformat(record["blocked_at"]),
+            **more,
         },
     )
-    erasure.state, erasure.destroyed_at, erasure.replayed_at = Erasure.State.DESTROYED, moment, moment
-    erasure.lives_until = destroying.lives_until(found, moment)
-    erasure.verify_from = None
-    erasure.save(update_fields=["state", "destroyed_at", "verify_from", "replayed_at", "lives_until"])
-    for mid, proof in record["units"].items():
-        said = {"state": ContactDelete.State.DELETED, "proof": proof, "deleted_at": erasure.blocked_at}
-        ContactDelete.objects.update_or_create(
-            erasure=erasure, mid=mid, defaults=said, create_defaults=said | {"enterprise": enterprise}
-        )
     return erasure
 
 

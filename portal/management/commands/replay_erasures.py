@@ -10,7 +10,7 @@ from portal import erasure_ledger
 from portal.command_line import PortalCommand, operator
 from portal.exit_codes import FINISHED_WITH_REJECTS, FIX_THE_DATA
 from tokens.erasure import replay
-from tokens.erasure.ledger import LedgerDamaged, LedgerError
+from tokens.erasure.ledger import LedgerDamaged, LedgerError, Record
 from tokens.erasure.replay import Replayed
 
 
@@ -31,35 +31,34 @@ class Command(PortalCommand):
                 f"There is no erasure ledger at {ledger.path}: ERASURE_LEDGER_PATH names it.",
                 returncode=FIX_THE_DATA,
             )
-        if dry_run:
-            self._say_what_is_missing()
-            return
         lost: list[str] = []
         try:
-            done = replay.replay(_whole(ledger.read(), lost), actor=operator())
+            records, cut = _whole(ledger.read(), lost), ledger.cut_lines()
+            if dry_run:
+                self._say_what_is_missing(replay.missing(records), cut)
+                done = Replayed()
+            else:
+                done = replay.replay(records, actor=operator())
+                told = asdict(done) | {"damage": "".join(lost), "cut_lines": cut}
+                self.stdout.write(json.dumps(told) if options["json"] else _words(done) + _words_of_cut(cut))
         except LedgerError as error:
             raise CommandError(str(error), returncode=FIX_THE_DATA) from None
         damage = "".join(lost)
-        self.stdout.write(json.dumps(asdict(done) | {"damage": damage}) if options["json"] else _words(done))
         if done.failed:
-            said = f"{len(done.failed)} records make no sense: {', '.join(done.failed[:10])}."
-            damage = f"{damage} {said}".strip()
+            damage = (
+                f"{damage} {len(done.failed)} records make no sense: {', '.join(done.failed[:10])}.".strip()
+            )
         if damage:
-            raise CommandError(f"{damage} What could be read was replayed.", returncode=FIX_THE_DATA)
+            what = "told" if dry_run else "replayed"
+            raise CommandError(f"{damage} What could be read was {what}.", returncode=FIX_THE_DATA)
         if done.renewals or done.strangers:
             raise SystemExit(FINISHED_WITH_REJECTS)
 
-    def _say_what_is_missing(self) -> None:
-        lost: list[str] = []
-        try:
-            found = replay.missing(_whole(erasure_ledger.ledger().read(), lost))
-        except LedgerError as error:
-            raise CommandError(str(error), returncode=FIX_THE_DATA) from None
+    def _say_what_is_missing(self, found: list[Record], cut: list[int]) -> None:
         for record in found:
             self.stdout.write(f"{record['kind']} {record['id']} of enterprise {record['eid']}")
-        self.stdout.write(f"{len(found)} records of the ledger are missing in this database.")
-        if lost:
-            raise CommandError("".join(lost), returncode=FIX_THE_DATA)
+        said = f"{len(found)} records of the ledger are missing in this database."
+        self.stdout.write(said + _words_of_cut(cut))
 
 
 def _whole(records: Any, lost: list[str]) -> Any:
@@ -70,10 +69,21 @@ def _whole(records: Any, lost: list[str]) -> Any:
         lost.append(str(error))
 
 
+def _words_of_cut(lines: list[int]) -> str:
+    if not lines:
+        return ""
+    numbers = ", ".join(map(str, lines))
+    return f"\n{len(lines)} lines were cut short as they were written, and stand whole further down (lines {numbers})."
+
+
 def _words(done: Replayed) -> str:
     gone = ", ".join(f"{count} {name}" for name, count in done.destroyed.items() if count)
     said = f"{done.erasures} people erased again{f' ({gone})' if gone else ''}, {done.opt_outs} opt-outs put back;"
     lines = [f"{said} {done.known} records were there."]
+    if done.begun:
+        lines.append(
+            f"{done.begun} erasures had been approved and were not over: they are blocked, and go on by themselves."
+        )
     if done.renewals:
         said = f"{len(done.renewals)} times somebody had consented anew since the backup, which needs two people again:"
         lines.append(f"{said} until then they stay blocked. Consent events: {', '.join(done.renewals)}")

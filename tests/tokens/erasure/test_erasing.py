@@ -110,8 +110,9 @@ def test_from_the_account_to_the_last_row(
     with pytest.raises(IntegrityError), transaction.atomic():
         Erasure.objects.filter(pk=erasure.pk).update(destroyed_at=timezone.now())
     erasure_ledger.copy()
-    [record] = [one for one in erasure_ledger.ledger().read() if one["id"] == str(erasure.pk)]
-    assert record["keys"] == ["SUB-ANA"]
+    lines = [one for one in erasure_ledger.ledger().read() if one["id"] == str(erasure.pk)]
+    assert lines[-1]["keys"] == ["SUB-ANA"]
+    assert [one["deletes_are_over"] for one in lines] == [False, True]
     erasure = worked_until(erasure, is_done)
     assert erasure.destroyed["clear values"] == 1
     assert erasure.destroyed["versions of attributes"] == 1

@@ -149,7 +149,7 @@ def test_a_backup_from_the_middle_of_an_erasure_is_told_its_end(acme: Enterprise
     requests.approve(asked(ana).pk, actor=IVAN)
     erasure = Erasure.objects.get()  # as the backup has it: blocked, and nothing deleted yet
     [record] = copying.records_of([LedgerLine(kind="erasure", subject=erasure.pk)], "default")
-    record["units"] = {acme.eid: "read-back"}
+    record |= {"units": {acme.eid: "read-back"}, "deletes_are_over": True}
     assert [one["id"] for one in replay.missing([record])] == [str(erasure.pk)]
     assert replay.replay([record, record], actor=SYSTEM).erasures == 1
     assert replay.missing([record]) == []

@@ -1,6 +1,8 @@
 """Opt-outs that a restored older database lost, put back as they were; their evidence is lost (docs/erasure.md)."""
 
-from django.db import transaction
+from typing import Any
+
+from django.db import connection, transaction
 
 from audit import trail
 from audit.trail import Actor, Target
@@ -8,8 +10,9 @@ from audit.vocabulary import Action
 from tokens.consent import opening
 from tokens.consent.blind import mapping_of, of_mapping
 from tokens.consent.opening import OptedOut
+from tokens.consent.opt_outs import SUPPRESS
 from tokens.formats.kinds import Kind
-from tokens.models import ConsentEvent, Suppression
+from tokens.models import ConsentEvent
 
 
 @transaction.atomic
@@ -41,12 +44,13 @@ def _suppress(event: ConsentEvent) -> None:
     mapping = mapping_of(event)
     indexes = dict(of_mapping(mapping).by_version if mapping else ())
     indexes[event.index_version] = bytes(event.blind_index)
-    Suppression.objects.bulk_create(
-        [
-            Suppression(
-                enterprise=event.enterprise, kind=event.kind, index_version=version, blind_index=index
-            )
-            for version, index in sorted(indexes.items())
-        ],
-        ignore_conflicts=True,
-    )
+    # Sorted as others sort them, and waiting for whoever lifts an older opt-out: `opt_outs.SUPPRESS` says why.
+    people = sorted((index, version) for version, index in indexes.items())
+    parameters: dict[str, Any] = {
+        "enterprise": event.enterprise_id,
+        "kinds": [int(event.kind)] * len(people),
+        "versions": [version for _, version in people],
+        "indexes": [index for index, _ in people],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(SUPPRESS, parameters)

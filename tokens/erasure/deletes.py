@@ -4,9 +4,11 @@ Marketing Cloud runs one at a time in an account, so the units come one after th
 that was begun by a worker who was killed before noting it is begun again; it finds nobody and is as good.
 """
 
+import datetime
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from audit.trail import SYSTEM
@@ -23,6 +25,9 @@ from tokens.models import BusinessUnit, ContactDelete, Erasure, LedgerLine
 # What fails is tried again from the row, where a killed worker loses nothing.
 QUICKLY: Final = Patience(attempts=2, longest_wait=2, answer_within=30)
 POLL_AFTER: Final = 5.0
+# As long as a call that begins one may take, with all its patience; who was killed in it holds up nobody for longer.
+BEGINNING: Final = datetime.timedelta(minutes=10)
+LOCK: Final = 7_310_278  # and the enterprise: who begins a delete there
 State, Proof = ContactDelete.State, ContactDelete.Proof
 
 
@@ -30,15 +35,25 @@ class NotYet(Exception):
     """Nothing went wrong: it has to wait, for `args[0]`, and is looked at again after `args[1]` seconds."""
 
 
+class StillThere(NotYet):
+    """A delete is over, and Marketing Cloud still knows the subscriber key."""
+
+
 def go_on(erasure: Erasure, scope: Scope) -> None:
     """Bring the next unit forward. Raises NotYet, MarketingCloudError and BadConnection; returns when all are done."""
+    waits: StillThere | None = None
     for one in erasure.deletes.exclude(state=State.DELETED).order_by("pk"):
         with _client(erasure, one.mid, scope) as client:
-            if one.state == State.PENDING:
+            if not one.operation:
                 _begin(client, one, scope.keys)
-            _follow(client, one, scope.keys)
+            try:
+                _follow(client, one, scope.keys)
+            except StillThere as why:
+                waits = why  # only time helps, days perhaps: the other units go on
             if erasure.left_to_customer is None:
                 _list_what_is_left(client, erasure)
+    if waits:
+        raise waits
 
 
 def finish(erasure: Erasure) -> None:
@@ -58,14 +73,34 @@ def finish(erasure: Erasure) -> None:
 
 
 def _begin(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None:
-    begun = ContactDelete.objects.filter(enterprise=one.enterprise_id, state=State.RUNNING).exclude(pk=one.pk)
-    if any(_runs(client, other.operation) for other in begun):
+    _reserve(one)
+    mine = ContactDelete.objects.filter(pk=one.pk, state=State.RUNNING, operation="")
+    try:
+        if any(_runs(client, other.operation) for other in _running(one).exclude(operation="")):
+            raise NotYet("another_delete_runs", POLL_AFTER)
+        one.operation = client.contacts.delete(keys)[:64]
+    except (NotYet, MarketingCloudError):
+        mine.update(state=State.PENDING)
+        raise
+    mine.update(operation=one.operation)
+
+
+@transaction.atomic
+def _reserve(one: ContactDelete) -> None:
+    """Note that it begins before it does: of two workers of an enterprise, one sees the other's. Raises NotYet."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashint8(%s))", [LOCK, one.enterprise_id])
+    now = timezone.now()
+    if _running(one).filter(operation="", begun_at__gt=now - BEGINNING).exists():
         raise NotYet("another_delete_runs", POLL_AFTER)
-    operation = client.contacts.delete(keys)
-    ContactDelete.objects.filter(pk=one.pk, state=State.PENDING).update(
-        state=State.RUNNING, operation=operation[:64], begun_at=timezone.now()
-    )
-    one.operation = operation[:64]
+    mine = ContactDelete.objects.filter(pk=one.pk, operation="").exclude(state=State.DELETED)
+    if not mine.update(state=State.RUNNING, begun_at=now):
+        raise NotYet("delete_runs", POLL_AFTER)  # somebody else began it, or people said that it is done
+
+
+def _running(one: ContactDelete) -> QuerySet[ContactDelete]:
+    """Other deletes of the enterprise that were begun, and not proven yet."""
+    return ContactDelete.objects.filter(enterprise=one.enterprise_id, state=State.RUNNING).exclude(pk=one.pk)
 
 
 def _runs(client: MarketingCloud, operation: str) -> bool:
@@ -86,7 +121,7 @@ def _follow(client: MarketingCloud, one: ContactDelete, keys: list[str]) -> None
         raise NotYet("delete_runs", POLL_AFTER)
     if client.subscribers.statuses(keys):
         # It says that it is done, and still knows them: nothing is proven. It may take days there.
-        raise NotYet("still_there", None)
+        raise StillThere("still_there", None)
     mine.update(state=State.DELETED, proof=Proof.READ_BACK, deleted_at=timezone.now())
 
 
@@ -104,7 +139,9 @@ def _client(erasure: Erasure, mid: str, scope: Scope) -> MarketingCloud:
     """One that acts for the unit. Raises BadConnection."""
     links = scope.links()
     if mid != erasure.enterprise.eid:
-        unit = BusinessUnit.objects.get(enterprise=erasure.enterprise, mid=mid)
+        unit = BusinessUnit.objects.filter(enterprise=erasure.enterprise, mid=mid).first()
+        if unit is None:  # a restored database may not have it
+            raise NoConnection(mid)
         return cloud(unit, links=links, patience=QUICKLY)
     found = of_account(erasure.enterprise)
     if found is None:

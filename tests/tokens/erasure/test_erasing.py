@@ -22,8 +22,11 @@ from tests.tokens.cast import IVAN, OLGA
 from tests.tokens.erasure.conftest import WHY, YEAR, approved, is_done, known, now, worked_until
 from tokens.consent.blind import mapping_of
 from tokens.consent.opt_outs import record_opt_out
-from tokens.erasure import asking, renewal, word, worker
+from tokens.erasure import asking, deletes, renewal, word, worker
+from tokens.erasure.deletes import NotYet
 from tokens.formats.kinds import Kind
+from tokens.marketing_cloud.contacts import Contacts
+from tokens.marketing_cloud.errors import Unreachable
 from tokens.models import (
     AttributeSet,
     BusinessUnit,
@@ -225,6 +228,38 @@ def test_one_delete_runs_at_a_time_and_one_that_proves_nothing_is_not_done(
     simulator.world.subscribers.clear()
     assert worked_until(first, is_done)
     monkeypatch.undo()
+
+
+def test_of_two_workers_one_begins_and_what_fails_to_begin_is_in_nobody_s_way(
+    acme: Enterprise, simulator: Simulator, ana: Mapping, in_use: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ben = known(acme, simulator, "ben@mail.example", "SUB-BEN")
+    first, second = (approved(one).deletes.get() for one in (ana, ben))
+    told: list[str] = []
+
+    def begun_meanwhile(caller: Contacts, keys: list[str]) -> str:
+        with pytest.raises(NotYet, match="another_delete_runs"):
+            deletes._reserve(second)
+        told.extend(keys)
+        raise Unreachable("contact delete")
+
+    monkeypatch.setattr(Contacts, "delete", begun_meanwhile)
+    Erasure.objects.exclude(pk=first.erasure_id).update(next_try_at=timezone.now() + YEAR)
+    worker.work_for(seconds=60)
+    first.refresh_from_db()
+    assert (told, first.state) == (["SUB-ANA"], ContactDelete.State.PENDING)
+    deletes._reserve(second)
+
+
+def test_a_unit_that_is_read_back_for_days_holds_up_no_other_of_the_same_person(
+    acme: Enterprise, shop: BusinessUnit, simulator: Simulator, ana: Mapping, in_use: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(
+        simulated_contacts, "_carry_out", lambda _, operation: operation.update(status="Completed")
+    )
+    erasure = worked_until(approved(ana), lambda one: one.trouble == "still_there")
+    assert all(one.operation for one in erasure.deletes.all())
 
 
 # -- afterwards ---------------------------------------------------------------------------------------------------

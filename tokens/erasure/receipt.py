@@ -52,6 +52,7 @@ def _unit(one: ContactDelete) -> dict[str, Any]:
         "mid": one.mid,
         "state": one.state,
         "proof": one.proof or None,
+        "shows": one.get_proof_display() if one.proof else None,
         "at": _moment(one.deleted_at),
         "evidence": one.evidence or None,
         "said_by": one.said_by_name or None,

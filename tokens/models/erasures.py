@@ -93,7 +93,7 @@ class ContactDelete(models.Model):
 
     class Proof(models.TextChoices):
         NONE = "", "none yet"
-        READ_BACK = "read-back", "Marketing Cloud says so, and knows them no more"
+        READ_BACK = "read-back", "Marketing Cloud says that it is over, and lists no such subscriber"
         SECOND_PERSON = "second-person", "a person deleted them by hand, and a second one confirmed it"
 
     enterprise = tenant()

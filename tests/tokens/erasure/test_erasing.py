@@ -22,7 +22,7 @@ from tests.tokens.cast import IVAN, OLGA
 from tests.tokens.erasure.conftest import WHY, YEAR, approved, is_done, known, now, worked_until
 from tokens.consent.blind import mapping_of
 from tokens.consent.opt_outs import record_opt_out
-from tokens.erasure import asking, deletes, renewal, word, worker
+from tokens.erasure import asking, deletes, receipt, renewal, word, worker
 from tokens.erasure.deletes import NotYet
 from tokens.formats.kinds import Kind
 from tokens.marketing_cloud.contacts import Contacts
@@ -106,6 +106,10 @@ def test_from_the_account_to_the_last_row(
     erasure = worked_until(erasure, lambda one: one.trouble == "ledger")
     assert "SUB-ANA" not in simulator.world.subscribers
     assert {one.proof for one in erasure.deletes.all()} == {ContactDelete.Proof.READ_BACK}
+    # No more than what was asked: contacts with a number alone are no subscribers.
+    assert {one["shows"] for one in receipt.facts(erasure)["marketing_cloud"]} == {
+        "Marketing Cloud says that it is over, and lists no such subscriber"
+    }
     assert erasure.left_to_customer == [["Notes", "Notes"]]
     # The ledger comes before the destruction.
     assert erasure.state == State.DELETED

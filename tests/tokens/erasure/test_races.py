@@ -1,11 +1,13 @@
 """Whoever writes at the moment of an erasure either waits for it or is seen by it."""
 
+import datetime
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from audit.approvals import requests
 from audit.models import ApprovalRequest
@@ -17,14 +19,29 @@ from tests.tokens.bulk.scene import HEADER, planned, rows_of, work_off
 from tests.tokens.cast import IVAN, OLGA, an_enterprise
 from tests.tokens.erasure.conftest import WHY, is_done, worked_until
 from tokens.bulk import holding, leases
+from tokens.consent import again, opt_ins
+from tokens.consent.opt_outs import record_opt_out
 from tokens.erasure import asking, copying, replay, word
 from tokens.exports import requests as exports
-from tokens.models import BulkJob, Contact, Enterprise, Erasure, Export, ExportSlice, LedgerLine, Mapping
+from tokens.formats.kinds import Kind
+from tokens.models import (
+    BulkJob,
+    ConsentEvent,
+    Contact,
+    Enterprise,
+    Erasure,
+    Export,
+    ExportSlice,
+    LedgerLine,
+    Mapping,
+    Suppression,
+)
 from tokens.models.mappings import State
 
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 )
+DAY = datetime.timedelta(days=1)
 OF_ANA = "SUB-NEW,ana@mail.example,,Ana,Rome,\n"
 
 
@@ -58,6 +75,14 @@ def apart(job: Callable[[], Any]) -> threading.Thread:
     thread = threading.Thread(target=run)
     thread.start()
     return thread
+
+
+def somebody_waits() -> bool:
+    """Whether another connection waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees the first answer for ever
+        cursor.execute(WAITING)
+        return bool(cursor.fetchone()[0])
 
 
 def once_before(owner: Any, name: str, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
@@ -99,8 +124,7 @@ def test_an_erasure_sees_who_came_to_hold_the_value_and_is_asked_anew(
 
     def approve_meanwhile() -> None:
         approving.append(apart(lambda: requests.approve(request.pk, actor=IVAN)))
-        with connection.cursor() as cursor:
-            wait_for(lambda: cursor.execute(WAITING) or cursor.fetchone()[0])
+        wait_for(somebody_waits)
 
     once_before(leases, "finish", approve_meanwhile, monkeypatch)
     assert work_off(planned(acme, HEADER + OF_ANA)).state == BulkJob.State.FINISHED
@@ -143,6 +167,36 @@ def test_what_an_older_transaction_wrote_afterwards_is_found_and_goes_too(
     done = worked_until(erasure, is_done)
     assert done.destroyed["exports in clear"] == 1
     assert not ExportSlice.objects.filter(sealed__isnull=False).exists()
+
+
+def test_an_opt_out_that_is_put_back_while_an_older_one_is_lifted_blocks(
+    acme: Enterprise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, Any] = {"kind": Kind.EMAIL, "raw_value": "ana@mail.example", "actor": OLGA}
+    said |= {"source": ConsentEvent.Source.FILE}
+    older = record_opt_out(acme, source_id="1", occurred_at=timezone.now() - 30 * DAY, **said)
+    with transaction.atomic():  # the backup is from before
+        newer = record_opt_out(acme, source_id="2", occurred_at=timezone.now() - DAY, **said)
+        transaction.set_rollback(True)
+    waits = opt_ins.ask(
+        older, consented_at=timezone.now() - 20 * DAY, evidence="file 1", reason="x", actor=OLGA
+    )
+    assert waits.waits_for is not None
+    puts_back: list[threading.Thread] = []
+    blocked, lifted = threading.Event(), threading.Event()
+    once_before(again.opening, "open_for", lambda: blocked.set() or lifted.wait(60), monkeypatch)
+
+    def put_back_meanwhile() -> None:
+        puts_back.append(apart(lambda: again.record_again(newer, actor=SYSTEM)))
+        wait_for(lambda: somebody_waits() or blocked.is_set())
+
+    # The lift holds the lock on what Resolve blocks by, and has not deleted it yet.
+    once_before(opt_ins, "_source_id", put_back_meanwhile, monkeypatch)
+    assert requests.approve(waits.waits_for.pk, actor=IVAN).state == "approved"
+    lifted.set()
+    puts_back[0].join(60)
+    assert ConsentEvent.objects.filter(pk=newer.pk).exists()
+    assert Suppression.objects.filter(enterprise=acme).count() == 1
 
 
 def test_a_backup_from_the_middle_of_an_erasure_is_told_its_end(acme: Enterprise, ana: Mapping) -> None:

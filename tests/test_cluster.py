@@ -1,12 +1,16 @@
 """The databases of the tests themselves."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import psycopg
+import pytest
 
-from tests import cluster
+from tests import cluster, memory
 
 
 def names() -> set[str]:
@@ -45,3 +49,28 @@ def test_each_clone_is_fresh() -> None:
             assert session.execute("SELECT count(*) FROM django_session").fetchone() == (0,)
             session.execute("INSERT INTO django_session VALUES ('key', '', now())")
         main.drop(name)
+
+
+def test_what_was_in_memory_when_the_machine_stopped_is_forgotten_and_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of a cluster of its own: others use theirs."""
+    where = cluster.Cluster(f"test-{cluster.fresh_name()}")
+    monkeypatch.setattr(memory, "MEMORY", tmp_path)
+    monkeypatch.setattr(memory, "ROOM_BYTES", 0)
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.getuid() and parent.is_relative_to(tempfile.gettempdir()):
+            parent.chmod(0o755)
+    try:
+        with psycopg.connect(where.urls("postgres").admin, autocommit=True) as admin:
+            assert memory.tablespace(admin, where.state) == memory.NAME
+            admin.execute(f"CREATE DATABASE lost TABLESPACE {memory.NAME}")
+            shutil.rmtree(next(tmp_path.iterdir()))
+            assert memory.tablespace(admin, where.state) == memory.NAME
+            assert not admin.execute("SELECT FROM pg_database WHERE datname = 'lost'").fetchone()
+            admin.execute(f"CREATE DATABASE found TABLESPACE {memory.NAME}")
+            monkeypatch.setattr(memory, "ROOM_BYTES", 2**62)
+            assert memory.tablespace(admin, where.state) == memory.NAME, "what is there is used"
+    finally:
+        where.services.destroy()

@@ -57,8 +57,9 @@ def installation(own_database: OwnDatabase) -> OwnDatabase:
 def test_opt_outs_that_the_ledger_does_not_have_and_a_database_that_is_older_than_it_are_told(
     installation: OwnDatabase,
 ) -> None:
+    acme = an_enterprise()
     opt_out = record_opt_out(
-        an_enterprise(), kind=Kind.EMAIL, raw_value="ana@mail.example", source="officer", source_id="1",
+        acme, kind=Kind.EMAIL, raw_value="ana@mail.example", source="officer", source_id="1",
         occurred_at=timezone.now(), actor=IVAN,
     )  # fmt: skip
     assert troubles("erasure ledger") == []  # maintenance has seconds to copy it
@@ -67,7 +68,7 @@ def test_opt_outs_that_the_ledger_does_not_have_and_a_database_that_is_older_tha
     assert "1 opt-outs or erasures since" in troubles("erasure ledger")[0]
     erasure_ledger.copy()
     assert troubles("erasure ledger") == []
-    erasure_ledger.ledger().append([{"kind": "opt-out", "id": str(uuid.uuid4())}])
+    erasure_ledger.ledger().append([{"kind": "opt-out", "id": str(uuid.uuid4()), "eid": acme.eid}])
     assert "knows 1 opt-outs or erasures that this database does not" in troubles("erasure ledger")[0]
     [record, _] = erasure_ledger.ledger().read()
     assert (record["id"], "ana@" in str(record)) == (str(opt_out.pk), False)

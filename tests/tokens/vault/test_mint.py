@@ -1,5 +1,6 @@
 """Get-or-create: one token a value, in the order asked, in few statements (decision 5)."""
 
+import datetime
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -234,7 +235,7 @@ def test_an_opt_out_from_before_a_rotation_blocks_a_value_that_is_minted_after_i
         raw_value=ANA,
         source=ConsentEvent.Source.OFFICER,
         source_id="1",
-        occurred_at="2026-01-01T00:00Z",  # type: ignore[arg-type]
+        occurred_at=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
         actor=OLGA,
     )
     assert list(Suppression.objects.values_list("index_version", flat=True)) == [1]
